@@ -103,8 +103,8 @@ lint: $(READY) ## style, common mistakes, which room imports which, files of ser
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
-types: $(READY) ## mypy on the helpers
-	$(BIN)/mypy
+types: $(READY) ## types of the helpers
+	$(BIN)/pyrefly check --min-severity error
 
 unit: $(READY) ## tests of the helpers, the data and the prose, with the examples in the docstrings
 	$(PYTEST_HERE) --junitxml=$(RECORDS)/unit.xml --after-build $(PYTEST) helpers tests book/_ext build_tools --ignore=tests/site

@@ -68,7 +68,7 @@ def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
     7
     """
     fits = isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
-    if not (fits and lowest <= value <= highest):
+    if not (fits and lowest <= int(value) <= highest):
         raise UnsupportedError(
             f"{name}={value!r}: expected a whole number from {lowest} to {highest}"
         )

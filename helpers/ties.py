@@ -39,7 +39,7 @@ def steady(values: Any) -> NDArray[np.float64]:
         return found.copy()
     places = DIGITS - 1 - int(np.floor(np.log10(sizes.max())))
     # beyond 10^±300 the factor itself would not be a number
-    return np.round(found, places) if abs(places) < 300 else found.copy()
+    return found.round(places) if abs(places) < 300 else found.copy()
 
 
 def order(values: Any, *, descending: bool = False) -> NDArray[np.intp]:

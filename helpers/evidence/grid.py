@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard
 
 from ..door import pd
 from .problems import CellProblem, EvidenceError
@@ -27,7 +27,6 @@ _FOREIGN = (
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-@runtime_checkable
 class Readable(Protocol):
     """Anything with a ``read`` method: an open file, ``io.BytesIO``, an upload."""
 
@@ -77,6 +76,16 @@ def printable(value: object) -> str:
     return "".join("\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else char for char in str(value))
 
 
+def is_open(source: object) -> TypeGuard[Readable]:
+    """Tell whether something can be read; a data frame may have a column of that name.
+
+    >>> import io, pandas as pd
+    >>> is_open(io.BytesIO()), is_open(pd.DataFrame({"read": [1]}))
+    (True, False)
+    """
+    return callable(getattr(source, "read", None))
+
+
 def is_frame(source: object) -> TypeGuard[pd.DataFrame]:
     """Tell whether something is a data frame, without importing pandas."""
     return hasattr(source, "columns") and hasattr(source, "iloc")
@@ -98,7 +107,7 @@ def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) 
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
         return _from_content(content_of(name), file or name, wanted)
-    if isinstance(source, Readable):
+    if is_open(source):
         name = file or str(getattr(source, "name", "open file"))
         try:
             content = source.read()

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .grid import Readable, Sheet, Source, content_of, from_frame, is_frame, printable, whole
+from .grid import Sheet, Source, content_of, from_frame, is_frame, is_open, printable, whole
 from .problems import CellProblem, EvidenceError
 from .xlsx import Workbook
 
@@ -151,7 +151,7 @@ def open_table(
     if isinstance(source, (str, os.PathLike)):
         file = file or os.fspath(source)
         content: Any = content_of(os.fspath(source))
-    elif isinstance(source, Readable):
+    elif is_open(source):
         file = file or str(getattr(source, "name", "open file"))
         try:
             content = source.read()

@@ -444,7 +444,9 @@ def _effect_columns(
     columns = [ColumnSchema(roles["study"], "text", unique=True)]
     for role in EFFECTS:
         if role in roles:
-            held = {"above": 0} if role in ("se", "variance") else ends.get(scale, {})
+            held: dict[str, Any] = (
+                {"above": 0} if role in ("se", "variance") else ends.get(scale, {})
+            )
             columns.append(ColumnSchema(roles[role], "number", required=False, **held))
     if "lower" not in roles:
         return columns, []

@@ -16,7 +16,7 @@ from ..engine.beside import Begun
 from ..engine.json_values import plain
 from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
-from ..evidence.grid import Readable, is_frame
+from ..evidence.grid import is_frame, is_open
 from ..evidence.own import read_own
 from ..printing import PER
 from ..version import __version__
@@ -386,7 +386,7 @@ def _identified(table: Source) -> tuple[Source, str, str]:
         # a path that cannot be read gets the reader's own message
         content = path.read_bytes() if path.is_file() else b""
         return table, path.name, hashlib.sha256(content).hexdigest()
-    if isinstance(table, Readable):
+    if is_open(table):
         read = table.read()
         table = read.encode() if isinstance(read, str) else bytes(read)
     content = bytes(cast("bytes", table))

@@ -159,7 +159,7 @@ def python_script(analysis: Analysis, title: str) -> str:
     # Mine
     """
     fit, columns = analysis.fit, analysis.columns
-    package = __package__.partition(".")[0]
+    package = __name__.partition(".")[0]
     timed, effects = columns.time is not None, columns.effect is not None
     size = {"time": scaled_time(columns, analysis.per)} if timed else {"n": columns.n}
     roles = {"events": columns.events, **size, "study": columns.study}

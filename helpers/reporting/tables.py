@@ -162,7 +162,7 @@ def rates_table(analysis: Analysis, subject: Subject) -> Table:
             "events": [*rows["events"], int(fit.events or 0)],
             "time": [*rows["time"], fit.time],
             "rate": [*rows["estimate"], fit.estimate],
-            "ci": [printing.between(*pair) for pair in limits],
+            "ci": [printing.between(lower, upper) for lower, upper in limits],
         },
         f"{subject.events} per 100 person-years",
         {

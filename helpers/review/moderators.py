@@ -314,7 +314,7 @@ def cross_tabulation(
         raise MetaAnalysisError(f"a cross-tabulation misses column {', '.join(lack)}")
     if cohorts.empty:
         raise MetaAnalysisError("a cross-tabulation needs at least one cohort")
-    made = {}
+    made: dict[str, Any] = {}
     for key in keys:
         column = cohorts[key]
         order = column.cat.categories if hasattr(column, "cat") else column.dropna().unique()

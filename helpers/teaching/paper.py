@@ -384,7 +384,7 @@ def _sheet(
             break
     median = np.round(rng.uniform(6, 20, size=len(n)), 1)
     longest = np.round(median + rng.uniform(8, 30, size=len(n)), 1)
-    rows = [
+    rows: list[dict[str, Any]] = [
         dict(
             zip(
                 _COLUMNS,

@@ -19,11 +19,11 @@ USED_OTHERWISE = {
     "brotli": "fontTools reads the woff2 of the pages with it",
     "jupyterlab": "`jupyter lab` in the Makefile",
     "jupyterlab-myst": "an extension that JupyterLab finds by itself",
-    "pandas-stubs": "types for mypy",
+    "pandas-stubs": "types for pyrefly",
     "pre-commit": "hooks in .pre-commit-config.yaml",
     "pydata-sphinx-theme": "holds back a dependency of sphinx-book-theme",
     "pytest-xdist": "the option -n of pytest in the Makefile",
-    "scipy-stubs": "types for mypy",
+    "scipy-stubs": "types for pyrefly",
 }
 
 
@@ -154,3 +154,11 @@ def test_every_declared_package_is_imported_or_called(everything, of_the_book):
 
 def test_what_the_wheel_needs_is_pinned_for_the_book(of_the_wheel, of_the_extras, of_the_book):
     assert of_the_wheel | of_the_extras <= of_the_book
+
+
+def test_hooks_call_commands_and_files_that_exist():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    calls = re.findall(r"^ +entry: (.+)$", hooks, re.M)
+    assert len(calls) == hooks.count("- id:")
+    places = {word for call in calls for word in call.split() if "/" in word}
+    assert {place for place in places if not (ROOT / place).exists()} == set()

@@ -237,7 +237,7 @@ def _likelihood(
         out.converged[done] = out.fitted[done] = True
         for name, chosen in grouped([options[i]["ci_method"] for i in mine]):
             part = take(out, np.arange(len(versions)))
-            methods = np.where(part.k > 1, name, "wald")
+            methods: Any = np.where(part.k > 1, name, "wald")
             if name is None:
                 methods = default_ci_methods("glmm", part.k - 1)
             part.lower[single], part.upper[single] = count_limits(

@@ -171,7 +171,7 @@ class MultiverseResult(Shown):
         if isinstance(condition, str):
             # pandas reports unknown names as NameError subclasses with the name in the text
             try:
-                answer = ok.eval(condition)
+                answer: Any = ok.eval(condition)
             except pd.errors.UndefinedVariableError as error:
                 columns = ", ".join(map(str, frame.columns))
                 raise MetaAnalysisError(f"share: {error}; the columns are {columns}") from error

@@ -207,7 +207,7 @@ def permutation_test(
     while left > 0:
         now = min(size, left)
         if source is not None:
-            batch = np.array(list(islice(source, now)))
+            batch: Any = np.array(list(islice(source, now)))
         elif flips:
             batch = rng.choice([-1.0, 1.0], size=(now, k))
         else:

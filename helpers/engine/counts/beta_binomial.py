@@ -106,7 +106,11 @@ class BetaBinomialVariation:
 
     limit: ClassVar[float] = 1e4  # largest ``phi`` that is searched (``rho`` of 0.9999)
     rugged: ClassVar[float] = np.inf  # nowhere: the likelihood is evaluated without approximation
-    cost: ClassVar[int] = 6  # temporary arrays per study, in units of a quadrature node
+
+    @property
+    def cost(self) -> int:
+        """Temporary arrays per study, in units of a quadrature node."""
+        return 6
 
     def terms(
         self,

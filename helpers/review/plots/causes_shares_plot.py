@@ -82,8 +82,8 @@ def causes_shares(
     y = list(range(k))
     ink, accent = style.INK.light, style.ACCENT.light
     ax.hlines(y, 100 * shares["lower"], 100 * shares["upper"], color=ink, lw=1.1, gid="goodman")
-    single = 100 * shares[["wilson_lower", "wilson_upper"]]
-    ax.hlines(y, *single.to_numpy().T, color=ink, lw=3.6, gid="wilson")
+    lower, upper = 100 * shares["wilson_lower"], 100 * shares["wilson_upper"]
+    ax.hlines(y, lower, upper, color=ink, lw=3.6, gid="wilson")
     colours = [accent if cause == "infection" else ink for cause in shares["cause"]]
     ax.scatter(
         100 * shares["share"], y, s=52, color=colours,

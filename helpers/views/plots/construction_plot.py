@@ -203,12 +203,12 @@ def _apart(names: list[Any]) -> None:
 
 def _slope(table: pd.DataFrame) -> float:
     """Correlation of effect and standard error within a size, weighted by probability."""
-    found = []
+    found: list[float] = []
     for _, rows in table.groupby("n"):
         w = rows["probability"].to_numpy() / rows["probability"].sum()
         y = rows["yi"].to_numpy() - w @ rows["yi"].to_numpy()
         s = rows["se"].to_numpy() - w @ rows["se"].to_numpy()
         scale = np.sqrt((w @ y**2) * (w @ s**2))
         # Equal standard errors differ by rounding alone.
-        found.append(float(w @ (y * s)) / scale if np.ptp(rows["se"]) > 1e-12 else 0.0)
+        found.append(float(w @ (y * s) / scale) if np.ptp(rows["se"]) > 1e-12 else 0.0)
     return float(np.mean(found))

@@ -28,7 +28,7 @@ LOOKS: tuple[dict[str, Any], ...] = (
     {"fc": "none", "ec": style.INK.light, "lw": 1.5},
     {"fc": style.QUIET.light},
 )
-REST = {"fc": style.GRID.light}
+REST: dict[str, Any] = {"fc": style.GRID.light}
 
 
 @style.themed
@@ -95,7 +95,7 @@ def icon_array(
     top = 20 + 22 * -(-len(words) // columns) + 17 * lines
     ax = axes_of(ax, width, (width - 28) / across * rows + top + 12, left=side, right=side,
                  bottom=8, top=top)  # fmt: skip
-    looks = [*LOOKS[: len(shares)], REST]
+    looks: list[Any] = [*LOOKS[: len(shares)], REST]
     for name, start, many, look in zip([*shares, "rest"], [0, *upto], counts, looks, strict=True):
         _squares(ax, start, many, across, f"squares-{name}", **look)
     legend_above(
