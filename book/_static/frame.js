@@ -202,12 +202,13 @@
 
   // -- what is wider than its box is a stop of the keyboard --------------------------------------------------
 
-  const stops = new ResizeObserver((entries) => {
+  // in the next frame: what is a stop may have another size
+  const stops = new ResizeObserver((entries) => requestAnimationFrame(() => {
     for (const { target } of entries) {
       if (target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
     }
-  });
+  }));
   const boxes = all("pre, .cell_output > .output, .pst-scrollable-table-container, .math-block");
   const measure = () => {
     for (const box of boxes) {
