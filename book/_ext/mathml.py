@@ -59,7 +59,7 @@ def mathml(latex: str, display: str) -> str:
 
 
 def parts(latex: str) -> list[list[str]]:
-    r"""Parts of a displayed formula, between which a narrow screen may begin a new line.
+    r"""Parts of a formula, between which a narrow screen may begin a new line.
 
     Formulas end at a wide blank; a long one may be broken before its relations, and each at
     an empty group, ``{}``; but not within a group or a fence.
@@ -91,9 +91,18 @@ def _parted(latex: str, at: Container[str], *, kept: bool) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def _broken(latex: str, display: str, blank: str) -> str:
+    """Write a formula in its parts, with `blank` for a wide one between two formulas."""
+    return blank.join(
+        # an operator that begins a part still stands between two quantities
+        "<wbr>".join(mathml(part, display) for part in pieces).replace(_FIRST, _BETWEEN)
+        for pieces in parts(latex)
+    )
+
+
 def visit_inline(translator: Any, node: nodes.math) -> None:
     """Write an inline formula."""
-    translator.body.append(mathml(node.astext(), "inline"))
+    translator.body.append(_broken(node.astext(), "inline", "&ensp; "))
     raise nodes.SkipNode
 
 
@@ -103,12 +112,7 @@ def visit_block(translator: Any, node: nodes.math_block) -> None:
     translator.body.append(
         f'<div class="math-block" tabindex="0" role="group" aria-label="formula"{identifier}>'
     )
-    formulas = (
-        # an operator that begins a part still stands between two quantities
-        "<wbr>".join(mathml(part, "block") for part in pieces).replace(_FIRST, _BETWEEN)
-        for pieces in parts(node.astext())
-    )
-    translator.body.append("&emsp; ".join(formulas))
+    translator.body.append(_broken(node.astext(), "block", "&emsp; "))
     if node.get("number"):
         translator.body.append(f'<span class="eqno">({node["number"]})</span>')
     translator.body.append("</div>")

@@ -29,7 +29,7 @@ _FORMS = tuple(
     for form, hint in (
         (rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|[0-9]+[-. ]{_MONTHS}|{_MONTHS}[-. ][0-9]", _TYPED),
         (r"[<>≤≥]", "and no limit: the cell stays empty where the number is not known"),
-        (r"-?[0-9.,]+ *(\(|\[|±|\+/-)", "without what stands in brackets or after ±"),
+        (r"-?[0-9.,]+ *(\(|\[|±|\+/-)", "without the text in brackets or after ±"),
         (r"[0-9.,]+ */ *[0-9.,]+", "without the slash and what follows it"),
         (r"-?[0-9.,]+ *([-–—]|to) *[0-9.,]+", "and no range"),
         (r"-?[0-9.,]+ *([*†‡§¶#^]+|[¹²³⁰⁴-⁹ᵃ-ᶻ]+)$", "without the sign of a footnote"),

@@ -186,7 +186,7 @@ def _layout_advice(sheet: Sheet, lacking: Sequence[str]) -> Iterator[str]:
     unnamed = [name for name in sheet.header if re.fullmatch(r"\(column [0-9]+\)", name)]
     if len(beside & known) > 1:
         yield (
-            "the names stand in the first column: exchange rows and columns (Paste special, "
+            "the names are in the first column: exchange rows and columns (Paste special, "
             "Transpose), so that each study has a row"
         )
     elif known & {plain_name(cell) for cell in below}:
@@ -203,7 +203,7 @@ def _layout_advice(sheet: Sheet, lacking: Sequence[str]) -> Iterator[str]:
         cells = [str(record[place]) for record in sheet.cells if str(record[place]).strip()]
         if {"events", "n"} & set(lacking) and cells and all(map(_OUT_OF.match, cells)):
             yield (
-                f"{name!r} holds events and people in one cell, as in {cells[0]!r}: write them "
+                f"{name!r} has events and people in one cell, as in {cells[0]!r}: write them "
                 "into two columns"
             )
 

@@ -131,7 +131,7 @@ def _of_groups(groups: Sequence[str | None], noun: tuple[str, str]) -> Iterator[
     once = 1 < len(named) == len({*named}) < len(groups)
     if once and groups[0] is not None and groups[-1] is None:
         said = (
-            f"Each group stands in one row, above {noun[1]} without a group: merged cells of a "
+            f"Each group is named in one row, above {noun[1]} without a group: merged cells of a "
             "spreadsheet keep their text in the first row alone."
         )
         yield Remark("merged-groups", said)

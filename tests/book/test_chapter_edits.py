@@ -293,7 +293,7 @@ def test_a_row_added_to_the_later_reports_changes_the_chapter():
     typed = row.format('report="Ours 2027", deaths_fewest=40, deaths_most=40')
     added = {table: f"pd.concat([{table}, {typed}])"}
     said, before = run("since_then", None, added), stored("since_then").sentences
-    assert "Of eight reports with" in said.sentences["answer"]
+    assert "Of eight reports of new studies with" in said.sentences["answer"]
     assert "seven of the eight" in said.sentences["answer"]
     assert "Of seven reports with" in before["answer"]
     assert "three new cohorts" in said.sentences["takeaways"]

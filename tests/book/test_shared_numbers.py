@@ -143,7 +143,7 @@ SHARED = {
     ),
     "infection among all deaths": (
         lambda: infection_shares()[0],
-        rf"Infection caused {NUMBER}% of the deaths without"
+        rf"Infection caused {NUMBER}% of nonrelapse deaths"
         rf"|infection accounts for {NUMBER} to [0-9]+% of the deaths",
         ("index", "multiverse"),
     ),

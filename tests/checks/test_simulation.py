@@ -225,7 +225,7 @@ def test_summary_ranks_by_the_worst_cell(counts):
 def test_result_is_json_and_names_its_source(counts):
     out = json.loads(json.dumps(counts.to_dict(), allow_nan=False))
     assert len(out["rows"]) == len(counts.frame())
-    assert "150 meta-analyses were simulated in each of 2 scenarios" in out["methods"]
+    assert "150 meta-analyses were simulated in each of two scenarios" in out["methods"]
     assert counts.methods().references[0].doi == "10.1002/sim.8086"
 
 

@@ -440,7 +440,7 @@ def test_hidden_sheets_come_last_and_hidden_rows_are_said():
          "row 2 has no name for '(column 1)'"),
         ("study,A 2020,B 2021\nevents,3,6\nn,40,50\n", 1, "exchange rows and columns"),
         ("study,Deaths n/N (%)\nA,3/40 (7.5)\nB,6/50 (12)\n", 1,
-         "'Deaths n/N (%)' holds events and people in one cell, as in '3/40 (7.5)'"),
+         "'Deaths n/N (%)' has events and people in one cell, as in '3/40 (7.5)'"),
     ],
 )  # fmt: skip
 def test_a_layout_that_is_no_table_of_studies_says_how_to_make_it_one(table, row, said):
@@ -478,9 +478,9 @@ def test_a_spreadsheet_that_is_broken_or_locked_is_one_error():
         ("12.0", "without decimals"),
         ("12%", "without a percent sign: the count alone"),
         ("12 (26.7%)", "without a percent sign: the count alone"),
-        ("12 (30)", "without what stands in brackets"),
-        ("12 [8-17]", "without what stands in brackets"),
-        ("12 ± 3", "without what stands in brackets or after ±"),
+        ("12 (30)", "without the text in brackets"),
+        ("12 [8-17]", "without the text in brackets"),
+        ("12 ± 3", "without the text in brackets or after ±"),
         ("12/45", "without the slash"),
         ("3-6", "and no range"),
         ("12*", "without the sign of a footnote"),
