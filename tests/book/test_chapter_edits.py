@@ -295,7 +295,7 @@ def test_a_row_added_to_the_later_reports_changes_the_chapter():
     said, before = run("since_then", None, added), stored("since_then").sentences
     assert "Of eight reports of new studies with" in said.sentences["answer"]
     assert "seven of the eight" in said.sentences["answer"]
-    assert "Of seven reports with" in before["answer"]
+    assert "Of seven reports of new studies with" in before["answer"]
     assert "three new cohorts" in said.sentences["takeaways"]
     for cell in ("later", "picture"):
         assert "Ours 2027" in said.texts[cell]

@@ -157,5 +157,6 @@ def _cell(text: str) -> str:
     """Escape a cell, and let long text wrap; short cells stay on one line."""
     safe = _text(text)
     if isinstance(text, Link):
-        safe = f'<a href="{escape(text.address, quote=True)}">{safe}</a>'
+        broken = safe.replace("_", "_<wbr>")  # names of files are long for a card
+        safe = f'<a href="{escape(text.address, quote=True)}">{broken}</a>'
     return f'<span class="wrap">{safe}</span>' if len(text) > LONG else safe
