@@ -2,8 +2,9 @@
 
 A printed number has so many decimals; ours is *identical as printed* when it rounds to the same
 text. Numbers that a program wrote with all the digits it has hold more digits than its own
-iterations settle: there ours is the *same to rounding* when at least four significant digits
-agree, more than any journal prints of them. Everything else *differs*, and needs a reason.
+iterations settle, and more than every processor computes alike: there ours is the *same to
+rounding* when at least four significant digits agree, more than any journal prints of them.
+Everything else *differs*, and needs a reason.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def compare(
     same, long = prints_as(ours, text), significant_digits(text)
     bound = text.startswith("<")
     digits = (long if same else 0) if bound else printing.agreeing_digits(ours, float(text))
-    if same:
+    if same and long <= printing.MOST_DIGITS:
         status = IDENTICAL
     elif long >= LONG and digits >= ENOUGH:
         status = ROUNDING
