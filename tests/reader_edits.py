@@ -327,7 +327,9 @@ REFUSED: dict[str, dict[str, str]] = {
         ("another disease", "three cohorts"), "needs at least 2 groups"
     ),
     "method_menu": dict.fromkeys(("another disease", "three cohorts"), "needs at least 2 groups")
-    | {"own names of all": "expected more clusters than coefficients"},
+    | dict.fromkeys(
+        ("a table of one's own", "own names of all"), "expected more clusters than coefficients"
+    ),
     "heterogeneity": {
         "three cohorts": "sums by hand need at least three cohorts",
         "two cohorts": "there are too few studies; give at least three",
@@ -355,6 +357,5 @@ REFUSED: dict[str, dict[str, str]] = {
     | {"another measure": "no mean across studies for measure"},
     "explore": dict.fromkeys(("another disease", "three cohorts", "own names of all"), _NAMED)
     | {"another model": "the page pools by the GLMM of logits"},
-    "exam": dict.fromkeys(("another disease", "every cohort has a death"), _ZERO)
-    | {"three cohorts": "pool at least five"},
+    "exam": dict.fromkeys(("another disease", "every cohort has a death", "three cohorts"), _ZERO),
 }

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import printing
 from ..arguments import Array, one_of
 from ..errors import MetaAnalysisError, UnsupportedError
 from .distributions import f_sf
@@ -116,7 +117,8 @@ def _check(kind: str, clusters: int, p: int) -> None:
     one_of("robust", kind, ROBUST)
     if clusters <= p:
         raise MetaAnalysisError(
-            f"{clusters} clusters for {p} coefficients; expected more clusters than coefficients"
+            f"{printing.counted(clusters, 'cluster')} for {printing.counted(p, 'coefficient')}; "
+            "expected more clusters than coefficients"
         )
 
 

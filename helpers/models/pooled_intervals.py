@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.counts.common import glmm_profile, pooled_profile
@@ -68,12 +69,7 @@ def new_study_interval(
     fit: PoolResult, method: str, level: float, *, draws: int, seed: int
 ) -> Interval:
     """Interval of the effect in a new study."""
-    allowed = PREDICTION_METHODS[fit.model]
-    if method not in allowed:
-        raise UnsupportedError(
-            f"method={method!r} is not defined for model={fit.model!r}"
-            + (f"; expected one of {', '.join(allowed)}" if allowed else "")
-        )
+    _defined(f"method={method!r}", method, fit, PREDICTION_METHODS)
     fit.require_finite("a prediction interval")
     if fit.k < 2:
         raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
@@ -106,12 +102,7 @@ def new_study_interval(
 
 def tau2_interval(fit: PoolResult, method: str, level: float, *, weights: str) -> Interval:
     """Interval of the variance between studies."""
-    allowed = TAU2_CI_METHODS[fit.model]
-    if method not in allowed:
-        raise UnsupportedError(
-            f"a tau2 interval by {method!r} is not defined for model={fit.model!r}"
-            + (f"; expected one of {', '.join(allowed)}" if allowed else "")
-        )
+    _defined(f"a tau2 interval by {method!r}", method, fit, TAU2_CI_METHODS)
     fit.require_finite("an interval of tau2")
     if fit.options.tau2_source == "given":
         raise UnsupportedError(
@@ -138,3 +129,15 @@ def tau2_interval(fit: PoolResult, method: str, level: float, *, weights: str) -
             f"not {fit.tau2_method!r}"
         )
     return first(profile_tau2_limits(engine, level))
+
+
+def _defined(
+    what: str, method: str, fit: PoolResult, methods: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Refuse a method that the model of a fit does not have."""
+    allowed = methods[fit.model]
+    if method not in allowed:
+        raise UnsupportedError(
+            f"{what} is not defined for model={fit.model!r}"
+            + (f"; expected one of {', '.join(allowed)}" if allowed else "")
+        )

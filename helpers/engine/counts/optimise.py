@@ -235,14 +235,12 @@ def _ascend(
             terms = model.terms(sub.studies, sub.eta(trial_gamma), trial_omega[:, None], mode[rows])
             new = sub.joint(terms)
             good = new[0] >= value[rows] - slack[rows] - 1e-11 * np.abs(value[rows])
-            bad, fine = pending[~good], slice(None) if good.all() else good
-            at = rows if fine is not good else active[pending[good]]
+            at, pending = active[pending[good]], pending[~good]
             # parameters are replaced below, once per accepted row
-            gamma[at], omega[at] = trial_gamma[fine], trial_omega[fine]
-            value[at], gradient[at], hessian[at] = (f[fine] for f in new)
-            mode[at], curvature[at] = terms.mode[fine], -terms.eta_eta[fine]
-            length[bad] *= 0.5
-            pending = bad
+            gamma[at], omega[at] = trial_gamma[good], trial_omega[good]
+            value[at], gradient[at], hessian[at] = (f[good] for f in new)
+            mode[at], curvature[at] = terms.mode[good], -terms.eta_eta[good]
+            length[pending] *= 0.5
         stuck = np.zeros(len(active), dtype=bool)
         stuck[pending] = True
         # where the profile falls from zero, a row that sinks this low belongs to zero

@@ -248,9 +248,8 @@ def _clear_corner(ax: Axes) -> None:
         return
     place = room_of_axes(ax)[2] * (float(ax.get_xticks()[0]) - low) / (high - low)
     begin = place - measure(figure_of(ax), first[0].get_text(), size="small") / 2
-    if (
-        begin < -4.0
-    ):  # the sizes end 3.5 pixels before the axis; half of one is the slant of a letter
+    # the sizes end 3.5 pixels before the axis; half of one is the slant of a letter
+    if begin < -4.0:
         fixed_ticks(ax.yaxis, sizes[1:], "{:,.0f}".format)
 
 
