@@ -61,11 +61,15 @@ READ = """() => {
 }"""
 
 
+#: A slide asks for its fonts only when it is shown, too late for who measures or draws it at once.
+ALL_FONTS = "Promise.all(Array.from(document.fonts, (face) => face.load())).then(() => true)"
+
+
 def opened(page: Page, path: Path, query: str = "") -> int:
     """Open a set of slides; give the number of its slides."""
     page.goto(path.resolve().as_uri() + query, wait_until="load")
     page.wait_for_function("window.Reveal && Reveal.isReady()")
-    page.evaluate("document.fonts.ready.then(() => true)")
+    page.evaluate(ALL_FONTS)
     return int(page.evaluate("Reveal.getTotalSlides()"))
 
 

@@ -57,9 +57,7 @@ def told(element):
 def in_a_room(page, name, query=""):
     """Open a set of slides as a projector shows it."""
     page.set_viewport_size(ROOM)
-    page.goto((SITE / name).as_uri() + query)
-    page.wait_for_function("window.Reveal && Reveal.isReady()")
-    page.evaluate("document.fonts.ready")
+    slide_files.opened(page, SITE / name, query)
 
 
 @cache
@@ -113,6 +111,21 @@ def test_slides_open_offline_fit_a_phone_and_a_room_and_axe_has_no_objection(
         seen.page.set_viewport_size({"width": 320, "height": 900})
         seen.page.goto((SITE / slides_name).as_uri())
         assert_nothing_to_object(seen.page, 320, colours)
+
+
+#: A face that nothing in view asks for, as that of formulas on a later slide.
+UNASKED = """document.addEventListener("DOMContentLoaded", () => document.fonts.add(
+  new FontFace("Unasked", "url(../../_static/fonts/StixTwoMath.woff2)")))"""
+
+
+def test_every_letter_has_its_shape_before_a_slide_is_measured(browser):
+    page = browser.new_page()
+    page.add_init_script(UNASKED)
+    in_a_room(page, f"{FOLDER}/dependence.html")
+    faces = page.evaluate("Array.from(document.fonts, (face) => [face.family, face.status])")
+    page.close()
+    assert ["Unasked", "loaded"] in faces
+    assert {status for _, status in faces} == {"loaded"}
 
 
 def test_an_overflow_and_small_letters_are_seen(visit):
