@@ -233,3 +233,13 @@ def test_names_that_contributors_are_told_to_avoid_are_refused() -> None:
     assert len(told) > 12
     # These are right elsewhere: Cochran's Q, a method among several, a table that is called.
     assert set(refused(told)) == told - {"Q", "method", "frame"}
+
+
+def test_names_become_words_in_one_place() -> None:
+    """A column called follow_up is "follow-up" in every figure, table, heading and sentence."""
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "helpers").rglob("*.py")
+        if re.search(r"replace\(\s*(['\"])_\1,\s*(['\"]) \2", path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["helpers/printing/words.py"]

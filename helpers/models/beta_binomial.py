@@ -236,7 +236,7 @@ class BetaBinomialResult(Pooled):
 
     def methods(self) -> Methods:
         """Say in one sentence how the result was made, with references."""
-        studies = "1 study" if self.k == 1 else f"{self.k} studies"
+        studies = printing.studies(self.k)
         sentence = (
             f"Proportions of {studies} were pooled in a beta-binomial model by maximum "
             f"likelihood; the {printing.level_text(self.level)} confidence interval is Wald-type "

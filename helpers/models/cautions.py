@@ -108,7 +108,7 @@ def find_cautions(
         yield Caution(
             "zero-cells-corrected",
             f"{options.add:g} was added to the cells of "
-            f"{printing.counted(corrected, 'study', 'studies')}; a likelihood model needs no "
+            f"{printing.studies(corrected)}; a likelihood model needs no "
             "correction.",
         )
     weighs = options.method == "inverse-variance" and measure.name not in (

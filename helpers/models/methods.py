@@ -75,12 +75,12 @@ def methods_of(options: Options, k: int) -> Methods:
     keys: list[str] = []
     noun = {"proportion": "Proportions", "rate": "Rates", "effect": "Effects"}[measure.kind]
     noun = "Ratios" if measure.name == "log-ratio" else noun
-    what = f"{noun} of {k} {'study' if k == 1 else 'studies'}"
+    studies = printing.studies(k)
+    what = f"{noun} of {studies}"
     where = _SCALE_WORDS[measure.name]
     if options.ci_method == "exact":
         exact, key = _EXACT_WORDS[measure.kind]
         unit = "person-time" if measure.kind == "rate" else "patients"
-        studies = "1 study" if k == 1 else f"{k} studies"
         return Methods(
             f"Events and {unit} of {studies} were added up, because the likelihood has no finite "
             "maximum where nobody (or everybody) has the event; the "

@@ -315,18 +315,19 @@ class MultilevelResult(Coefficients, Pooled):
             tests = f"cluster-robust ({self.robust}) covariance"
             keys.append("tipton2015" if self.robust == "CR2" else "hedges2010")
         what = "pooled" if self.p == 1 else f"regressed on {self.formula}"
-        how = f"a three-level model (cohorts within clusters) fitted by {self.tau2_method}"
+        how = f"a three-level model (studies within clusters) fitted by {self.tau2_method}"
         if self.model == "glmm":
             keys = ["konstantopoulos2011", "stijnen2010", "pinheiro1995"]
             family = "Poisson-normal" if self.core.family == "poisson" else "binomial-normal"
             how = (
-                f"a three-level {family} generalised linear mixed model (cohorts within clusters) "
+                f"a three-level {family} generalised linear mixed model (studies within clusters) "
                 f"fitted by maximum likelihood ({self.core.options.quad_points}-point adaptive "
-                "Gauss-Hermite quadrature of the cohorts' effects inside that of the clusters')"
+                "Gauss-Hermite quadrature of the studies' effects inside that of the clusters')"
             )
         return Methods(
-            f"The {get_measure(self.measure).label} of {self.k} cohorts from {self.clusters} "
-            f"clusters was {what} with {how}, with tests and intervals from {tests}.",
+            f"The {get_measure(self.measure).label} of {printing.studies(self.k)} from "
+            f"{printing.counted(self.clusters, 'cluster')} was {what} with {how}, with tests and "
+            f"intervals from {tests}.",
             references(*keys),
         )
 

@@ -191,7 +191,7 @@ def cautions(
     if number and k < STUDIES_PER_COEFFICIENT * number:
         yield Caution(
             "few-studies-per-coefficient",
-            f"{printing.counted(k, 'study', 'studies').capitalize()} for "
+            f"{printing.studies(k).capitalize()} for "
             f"{printing.counted(number, 'moderator coefficient')}, fewer than "
             f"{STUDIES_PER_COEFFICIENT} for each: estimates are unstable and chance findings "
             "likely.",
@@ -246,6 +246,6 @@ def cautions(
     if corrected and core.options.model != "glmm":
         yield Caution(
             "zero-cells-corrected",
-            f"The cells of {printing.counted(corrected, 'study', 'studies')} were corrected; a "
+            f"The cells of {printing.studies(corrected)} were corrected; a "
             "likelihood model needs no correction.",
         )

@@ -54,6 +54,17 @@ def counted(value: int, noun: str, plural: str | None = None, *, label: bool = F
     return f"{number} {noun if value == 1 else plural or noun + 's'}"
 
 
+def studies(k: int) -> str:
+    """Print how many studies there are.
+
+    Examples
+    --------
+    >>> studies(1), studies(6), studies(52)
+    ('one study', 'six studies', '52 studies')
+    """
+    return counted(k, "study", "studies")
+
+
 def of_total(part: int, total: int) -> str:
     """Print how many of a known number: with words for none, one and all.
 

@@ -163,6 +163,12 @@ class Analysis:
         """Columns of the table that play no role."""
         return tuple(str(name) for name in self.data.columns if name not in self.columns.used)
 
+    def moderator(self, column: str) -> str:
+        """Call a moderator the same everywhere, with its unit where that is known."""
+        if column == self.columns.follow_up:
+            return f"follow-up, {self.columns.follow_up_unit}"
+        return printing.readable(column)
+
 
 class _Attempts:
     """Run steps that a table may not allow; keep the reasons, tell the progress."""
@@ -284,7 +290,7 @@ def analyse(
     for column in (columns.follow_up, *columns.covariates):
         if column is not None:
             step = partial(_regression, data, column, counts, fit)
-            made = attempt(f"Meta-regression on {column}", step)
+            made = attempt(f"Meta-regression on {printing.readable(column)}", step)
             if made is not None:
                 regressions[column] = made
     if months is not None and kind == "proportion" and not effects:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -99,7 +98,7 @@ def sections(
 
 
 def _readable(column: str | None) -> str:
-    return str(column).replace("_", " ")
+    return printing.readable(str(column))
 
 
 def _list(items: Iterable[str], kind: str = "") -> str:
@@ -133,21 +132,21 @@ def with_files(picture: Picture, files: Iterable[str]) -> str:
 _KINDS = {
     ".zip": "everything in one file",
     ".docx": "this report as a Word document, with its tables and figures",
-    "again.py": "a Python script that computes the numbers of this report again",
+    "again.py": "a Python script that recomputes the numbers of this report",
     "again.R": "the same analyses in R with metafor and lme4; not run when the report was made",
     "table.csv": "the checked table, from which both scripts start",
     "results.json": "every result with all digits",
     "results.schema.json": "what the values of results.json are, as a JSON schema",
     "pooled.csv": "the pooled results, like all tables with all digits",
-    "studies.csv": "each of the {studies} with its estimate, interval and weight",
+    "studies.csv": "the estimate, interval and weight of each {study}",
     "risk_of_bias.csv": "the result for each rating of the risk of bias",
     "without_each_cluster.csv": "the result without each cluster",
     "clusters.csv": "the models of three levels",
     "groups.csv": "the result of each group",
     "meta_regression.csv": "the coefficients of each meta-regression",
-    "rates.csv": "the events per person-time of each of the {studies}",
-    "leave_one_out.csv": "the result without each of the {studies}",
-    "influence.csv": "measures of influence of each of the {studies}",
+    "rates.csv": "the events per person-time of each {study}",
+    "leave_one_out.csv": "the result without each {study}",
+    "influence.csv": "measures of the influence of each {study}",
     "small_study_tests.csv": "the tests for small-study effects",
 }
 
@@ -156,7 +155,7 @@ def files_section(files: Iterable[str], subject: Subject) -> Section:
     """List the files beside the page."""
     rows = [
         f'<a href="{escape(name, quote=True)}" download>{escape(name)}</a>: '
-        f"{escape(what.format(studies=subject.studies))}"
+        f"{escape(what.format(study=subject.study))}"
         for name in [ARCHIVE, *files]
         for what in [next((said for end, said in _KINDS.items() if name.endswith(end)), "")]
         if what
@@ -229,17 +228,17 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         for role, name in roles
         if name is not None
     ]
-    rule = "whole counts, no more events than people"
+    rule = "counts are whole numbers, no row has more events than people"
     if fit.n is None:
-        rule = "whole counts, person-time above 0"
+        rule = "counts are whole numbers, person-time is above 0"
     if columns.effect is not None:
         spread = "variances" if columns.variance else "standard errors"
-        rule = "each effect between its limits" if columns.lower else f"{spread} above 0"
+        rule = "each effect lies between its limits" if columns.lower else f"{spread} are above 0"
     body = [
         paragraph(
-            f"The table has {printing.counted(len(data), 'row')} and passed every check: labels "
-            f"that are used once, {rule}, numbers where numbers "
-            f"belong. One row of it is one {subject.study}."
+            f"The table has {printing.counted(len(data), 'row')} and passed every check: each "
+            f"label is used once, {rule}, and numeric columns contain numbers. Each row is one "
+            f"{subject.study}."
         ),
         _list(used),
     ]
@@ -270,8 +269,9 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
     if analysis.unused:
         body.append(
             paragraph(
-                f"Not used: {printing.listing(analysis.unused)}. A numeric column becomes a "
-                "moderator when it is named as a covariate; decide that before you look."
+                f"Not used: {printing.listing(analysis.unused)}. A numeric column is "
+                "used as a moderator only when it is named as a covariate; decide this before you "
+                "look at the results."
             )
         )
     return Section("table", "The table", tuple(body))
@@ -290,9 +290,7 @@ def _pooled(analysis: Analysis, subject: Subject, pictures: Mapping[str, str]) -
 def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, str]) -> Section:
     body = []
     for place, column in enumerate(analysis.regressions, start=1):
-        heading = f"Follow-up, {analysis.columns.follow_up_unit}"
-        if column != analysis.columns.follow_up:
-            heading = printing.capital(printing.readable(column.replace("_", " ")))
+        heading = printing.capital(analysis.moderator(column))
         body.append(f"<h3>{escape(heading)}</h3>")
         body.append(paragraph(sentences.regression(analysis, column, subject)))
         body += _shown(pictures, f"regression-{place}")
@@ -300,65 +298,45 @@ def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, st
 
 
 def _cautions(analysis: Analysis, subject: Subject) -> Section:
-    found, many = cautions_of(analysis), printing.capital(subject.studies)
+    found = cautions_of(analysis)
     general = [
         *(
             [
-                f"Crude proportions count the events seen so far. {many} that are followed longer "
-                "see more of them."
+                f"Crude proportions count the events observed so far; {subject.studies} with "
+                "longer follow-up observe more of them."
             ]
             if analysis.fit.n is not None
             else []
             if analysis.fit.events is None
-            else ["A rate per person-time assumes that the risk is the same all the time."]
+            else ["A rate per person-time assumes that the risk is constant over time."]
         ),
-        f"{many} that share people make every interval too narrow; the table cannot show it."
+        f"If {subject.studies} share people, every interval is too narrow; the table cannot show "
+        "this."
         if analysis.columns.cluster is None
-        else f"{many} that share people make every interval too narrow that takes them as "
-        "independent.",
-        f"Nothing here says whether the {subject.studies} were chosen fairly or answer one "
-        "question.",
+        else f"If {subject.studies} share people, every interval that takes them as independent "
+        "is too narrow.",
+        f"Nothing here shows whether the {subject.studies} were selected without bias or address "
+        "the same question.",
     ]
-    lines = [
-        f"<strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "
-        f"{escape(own_nouns(one.message, subject), quote=False)}"
-        + (
-            f' <span class="advice">{escape(own_nouns(one.advice, subject), quote=False)}</span>'
-            if one.advice
-            else ""
+    lines = []
+    for one in found:
+        message, advice = (
+            escape(sentences.own_nouns(text, subject), quote=False)
+            for text in (one.message, one.advice)
         )
-        for one in found
-    ]
+        line = f"<strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): {message}"
+        lines.append(f'{line} <span class="advice">{advice}</span>' if advice else line)
     head = (
         f"The fits raise {printing.counted(len(found), 'caution')}, each followed by what to do."
         if found
         else "The fits raise no cautions of their own."
     )
     body = [paragraph(head), *([_list(lines, "cautions")] if lines else [])]
-    body += ["<h3>What no fit can know</h3>", _list(escape(text, quote=False) for text in general)]
+    body += [
+        "<h3>What no model can show</h3>",
+        _list(escape(text, quote=False) for text in general),
+    ]
     return Section("cautions", "Cautions", tuple(body))
-
-
-_STUDY = re.compile(r"\b(?P<article>[Aa] )?(?<!-)(?P<first>[Ss])tud(?P<end>y|ies)\b(?!-)")
-
-
-def own_nouns(text: str, subject: Subject) -> str:
-    """Call the studies of a message what the reader calls them; terms with hyphens stay.
-
-    >>> arms = Subject(study="arm", studies="arms")
-    >>> own_nouns("Studies differ; a study has small-study effects.", arms)
-    'Arms differ; an arm has small-study effects.'
-    """
-
-    def named(found: re.Match[str]) -> str:
-        noun = subject.study if found["end"] == "y" else subject.studies
-        noun = printing.capital(noun) if found["first"] == "S" else noun
-        article = found["article"] or ""
-        if article and noun[0].lower() in "aeiou":
-            article = f"{article[0]}n "
-        return article + noun
-
-    return _STUDY.sub(named, text)
 
 
 def references_of(analysis: Analysis) -> list[Reference]:
@@ -406,10 +384,16 @@ def _ranges(places: Iterable[int]) -> str:
 def _methods(analysis: Analysis, subject: Subject) -> Section:
     sources = references_of(analysis)
     numbers = {one.key: place for place, one in enumerate(sources, start=1)}
-    pieces = []
+    pieces: list[str] = []
+    opening = ""
     for text, cited in _said(analysis):
         places = _ranges({numbers[one.key] for one in cited})
-        text = own_nouns(text, subject).replace("`", "").removesuffix(".")
+        text = sentences.own_nouns(text, subject).replace("`", "").removesuffix(".")
+        what, by, how = text.partition(" by ")
+        if pieces and by and what == opening:  # what was done is said once, and then how
+            pieces[-1] = pieces[-1].removesuffix(".") + ";"
+            text = f"by {how}"
+        opening = what
         pieces.append(escape(text, quote=False) + (f" [{places}]." if places else "."))
     items = []
     for one in sources:

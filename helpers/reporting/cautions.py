@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import printing
+
 if TYPE_CHECKING:
     from .analysis import Analysis
 
@@ -42,7 +44,10 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
         ("Second model", analysis.beside),
         ("Subgroups", analysis.groups),
         *((f"Subgroup {name}", fit) for name, fit in analysis.groups or ()),
-        *((f"Meta-regression on {name}", fit) for name, fit in analysis.regressions.items()),
+        *(
+            (f"Meta-regression on {printing.readable(name)}", fit)
+            for name, fit in analysis.regressions.items()
+        ),
         ("Clusters", analysis.levels),
         ("Clusters, robust", analysis.robust),
         ("Risk of bias", analysis.ratings),

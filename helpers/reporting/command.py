@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     made = commands.add_parser(
         "report",
         help="check a table and make a report of it",
-        description="Check a CSV file or a spreadsheet with one row per cohort and make a folder\n"
+        description="Check a CSV file or a spreadsheet with one row per study and make a folder\n"
         "with report.html, results.json and every table of results as CSV. Columns whose\n"
         "names say what they contain (Author, Cases, Total, group, follow_up, ...) are used\n"
         "without being named. A folder that contains an earlier report gets the new one;\n"
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what the effects are; default: by the name of their column, and else raw",
     )
     columns.add_argument(
-        "--cluster", metavar="COL", help="what cohorts share, such as a registry: three levels"
+        "--cluster", metavar="COL", help="what studies share, such as a registry: three levels"
     )
     columns.add_argument(
         "--risk-of-bias", metavar="COL", help="ratings: low, some concerns (moderate), high"

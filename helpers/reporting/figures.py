@@ -146,8 +146,9 @@ def _wanted(
     if displayed_prediction(fit)[0] is not None and not analysis.one_sided:
         yield "prediction", "Prediction", made(plots.prediction)
     for place, (column, regression) in enumerate(analysis.regressions.items(), start=1):
-        bubble = made(plots.bubble, regression)
-        yield f"regression-{place}", f"Bubble plot of {column}", bubble
+        across = analysis.moderator(column)
+        bubble = made(plots.bubble, regression, xlabel=across)
+        yield f"regression-{place}", f"Bubble plot of {across}", bubble
     if analysis.leave_one_out is not None:
         yield (
             "without-each",

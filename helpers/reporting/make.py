@@ -44,13 +44,10 @@ _PAGE = frozenset({"follow_up_unit", "missing", "scale", "sheet", "title", *_COL
 #: What the values of ``results.json`` are.
 SCHEMA = "results.schema.json"
 #: What a report calls things unless it is told.
-USUAL = Subject(
-    study="cohort",
-    studies="cohorts",
-    people="patients",
-    outcome="Proportion with the event",
-    n="Patients",
-)
+USUAL = Subject(n="Participants", outcome="Proportion with the event")
+#: Names of a column that say what a row, or what is counted, is called.
+_NOUNS = {"arm": "arms", "cohort": "cohorts", "registry": "registries", "trial": "trials"}
+_PEOPLE = ("adults", "children", "infants", "men", "patients", "people", "women")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +166,7 @@ class Report:
 
         ``report.html``; ``results.json`` and its schema; one CSV file per table; each figure as
         SVG, PDF, PNG and TIFF (300 dpi); the checked table with a script in Python and one in R
-        that compute the numbers again; ``report.docx`` (where python-docx is installed), whose
+        that recompute the numbers; ``report.docx`` (where python-docx is installed), whose
         figures are the PNG; and ``report.zip`` with all of it.
 
         Parameters
@@ -225,7 +222,7 @@ def report(
     Parameters
     ----------
     table : str, path, bytes, file-like or DataFrame
-        One row per cohort: text with commas, semicolons or tabs (UTF-8, UTF-16 or Windows-1252,
+        One row per study: text with commas, semicolons or tabs (UTF-8, UTF-16 or Windows-1252,
         decimal points or commas), or an xlsx, xls or ods file. The header need not be the first
         row, blank rows are skipped, and a column that is not used may hold anything.
     study, events, n : str, optional
@@ -236,7 +233,8 @@ def report(
     covariates : str or sequence of str
         Numeric columns, each tried as a moderator on its own.
     subject : Subject
-        What is estimated, and what the studies and the two counts are called.
+        What is estimated, and what the studies and the two counts are called; studies and people
+        that are not named are called by the names of their columns (``trial``, ``patients``).
     progress : callable
         Called with the name of each step before it begins.
     **options
@@ -255,7 +253,7 @@ def report(
         ``logOR``), and else "raw". Ratios and proportions need limits, which are put on the log or
         logit scale.
     cluster : str, optional
-        Column of what cohorts share, such as a registry: a model of three levels, a robust interval
+        Column of what studies share, such as a registry: a model of three levels, a robust interval
         and leave-one-out by cluster stand beside the result.
     risk_of_bias : str, optional
         Column of ratings (low; some concerns, moderate, unclear; high, serious, critical): the
@@ -268,7 +266,7 @@ def report(
     follow_up_unit : {"months", "days", "weeks", "years"}, optional
         By default years where the name of the column says so, and else months.
     missing : str or sequence of str
-        Words for a missing number besides ``NA``, ``NR``, ``–`` and the like. A cohort without
+        Words for a missing number besides ``NA``, ``NR``, ``–`` and the like. A study without
         both counts is left out, and stays visible with the reason.
     sheet : str or int, optional
         Sheet of a spreadsheet, by name or by number from 1.
@@ -316,7 +314,7 @@ def report(
         scale=own.scale,
         **{name: roles.get(name) for name in _COLUMNS},
     )
-    subject = _counted(subject, options.get("per", PER[0]), columns)
+    subject = _counted(_named(subject, columns), options.get("per", PER[0]), columns)
     labels = (roles["study"], roles.get("by"), roles.get("cluster"), roles.get("risk_of_bias"))
     data = own.data.assign(**{name: _shown(own.data[name]) for name in labels if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name not in _PAGE}
@@ -341,6 +339,16 @@ def report(
 
 #: What effects are called unless they are told.
 _EFFECTS = {"ratio": "Ratio", "log-ratio": "Ratio", "raw": "Effect"}
+
+
+def _named(subject: Subject, columns: ColumnNames) -> Subject:
+    """Take nouns that nobody gave from the names of the columns."""
+    study, n = columns.study.strip().lower(), str(columns.n).strip().lower()
+    if study in _NOUNS and subject.noun == USUAL.noun:
+        subject = replace(subject, study=study, studies=_NOUNS[study])
+    if n in _PEOPLE and subject.n == USUAL.n:
+        subject = replace(subject, people=n, n=printing.capital(n))
+    return subject
 
 
 def _counted(subject: Subject, per: int, columns: ColumnNames) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from .. import printing, ties
@@ -30,6 +31,7 @@ __all__ = [
     "intervals",
     "models",
     "one_sided",
+    "own_nouns",
     "rates",
     "regression",
     "risk_of_bias",
@@ -79,6 +81,28 @@ def _tau2_interval(fit: PoolResult, subject: Subject) -> str:
             "expected by chance"
         )
     return f" ({printing.interval(bounds, fit.level, unit='number', digits=3)})"
+
+
+_STUDY = re.compile(r"\b(?P<article>[Aa] )?(?<!-)(?P<first>[Ss])tud(?P<end>y|ies)\b(?!-)")
+
+
+def own_nouns(text: str, subject: Subject) -> str:
+    """Call the studies of a message what the reader calls them; terms with hyphens stay.
+
+    >>> arms = Subject(study="arm", studies="arms")
+    >>> own_nouns("Studies differ; a study has small-study effects.", arms)
+    'Arms differ; an arm has small-study effects.'
+    """
+
+    def named(found: re.Match[str]) -> str:
+        noun = subject.study if found["end"] == "y" else subject.studies
+        noun = printing.capital(noun) if found["first"] == "S" else noun
+        article = found["article"] or ""
+        if article and noun[0].lower() in "aeiou":
+            article = f"{article[0]}n "
+        return article + noun
+
+    return _STUDY.sub(named, text)
 
 
 def answer(analysis: Analysis, subject: Subject) -> str:
@@ -165,22 +189,27 @@ def models(analysis: Analysis, subject: Subject) -> str:
         wider = 0.5 * (max(fit.ci) - min(fit.ci)) > 0.5 * (max(common.ci) - min(common.ci))
         return (
             f"The main model gives {values[0]}, the other {values[1]}. Random effects let the true "
-            f"value differ between {subject.studies}; a common effect says that it does not"
-            + (", and its interval is narrower for that." if wider else ".")
+            f"value differ between {subject.studies}; a common effect assumes that it does not"
+            + (", and its interval is narrower as a result." if wider else ".")
         )
     if fit.n is None:
         return (
             f"The two models differ by {printing.value(apart, unit, digits)} "
-            f"{printing.lower(subject.outcome)}. The Poisson model takes the counts as they are; "
-            "inverse variance treats the observed log rates as normal, adds one half where a "
-            f"{subject.study} has no event; both are the cruder, the fewer the events."
+            f"{printing.lower(subject.outcome)}. The Poisson model uses the counts themselves. "
+            f"{_approximates('log rates', subject)}"
         )
     points = printing.value(apart, unit, digits, bare=unit == "percent")
     return (
         f"The two models differ by {points}{' percentage points' if unit == 'percent' else ''}. "
-        "The binomial model takes the counts as they are; inverse variance treats the observed "
-        f"logits as normal and adds one half where a {subject.study} has no event; both are the "
-        "cruder, the fewer the events."
+        f"The binomial model uses the counts themselves. {_approximates('logits', subject)}"
+    )
+
+
+def _approximates(what: str, subject: Subject) -> str:
+    return (
+        f"Inverse variance treats the observed {what} as normally distributed and adds one half "
+        f"where a {subject.study} has no event; both approximations become cruder as events become "
+        "fewer."
     )
 
 
@@ -193,7 +222,8 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         quantity = "rate" if fit.n is None else "proportion"
         return (
             f"All {subject.studies} show the same {quantity}. Where that is none or all, it says "
-            "nothing of how their true rates differ: neither a variance nor a prediction is given."
+            "nothing about how their true rates differ, so neither a variance nor a prediction is "
+            "given."
         )
     text = f"{printing.heterogeneity(fit, subject.studies)} "
     if fit.model == "common":
@@ -206,9 +236,8 @@ def heterogeneity(analysis: Analysis, subject: Subject) -> str:
         return f"{text} No prediction interval: {displayed_prediction(fit)[1]}."
     return (
         text + f" The prediction interval, {expected}, says where the true value of a new, "
-        f"similar {subject.study} may lie"
-        + ("" if fit.kind == "effect" else ". It shows what another clinic may expect")
-        + "; the confidence interval describes the pooled estimate alone."
+        f"similar {subject.study} may lie; the confidence interval describes the pooled estimate "
+        "alone."
     )
 
 
@@ -219,7 +248,7 @@ def groups(analysis: Analysis, subject: Subject) -> str:
     ordered = ties.ranked(found.groups.items(), key=lambda item: item[1].estimate)
     (low_name, low), (high_name, high) = ordered[0], ordered[-1]
     return (
-        f"The lowest value is that of {low_name}, {_estimate(low, subject)}, the highest that of "
+        f"The estimate is lowest in {low_name}, {_estimate(low, subject)}, and highest in "
         f"{high_name}, {_estimate(high, subject)}. {between_verdict(found, subject.studies)} "
         f"The {subject.studies} were not randomised to their groups, which "
         "may differ in other ways: the comparison is descriptive."
@@ -232,14 +261,13 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     (place,) = fit.design.moderators  # one slope, and it is not the intercept
     row = fit.coefficients.iloc[place]
     more = "higher" if row["estimate"] > 0 else "lower"
-    unit = f"one unit more of {printing.readable(column.replace('_', ' '))}"
+    unit = f"each additional unit of {printing.readable(column)}"
     if column == analysis.columns.follow_up:
-        unit = f"one {analysis.columns.follow_up_unit.removesuffix('s')} more of follow-up"
+        unit = f"each additional {analysis.columns.follow_up_unit.removesuffix('s')} of follow-up"
     limits = (row["ci_lower"], row["ci_upper"])
     text = (
-        f"Over {printing.counted(fit.k, *subject.noun)} that report it, {unit} is associated with "
-        f"a {more} value: "
-        f"{printing.number(row['estimate'], 3)}{_on_scale(fit)} "
+        f"In the {printing.counted(fit.k, *subject.noun)} that report it, {unit} is associated "
+        f"with a {more} value: {printing.number(row['estimate'], 3)}{_on_scale(fit)} "
         f"({printing.interval(limits, fit.level, unit='number', digits=3)}"
         f"; {printing.p_value(row['p'])})"
     )
@@ -254,9 +282,7 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
             "well be due to chance."
         )
     return (
-        text
-        + f". A trend across {subject.studies} need not exist among the people within them."
-        + few
+        text + f". A trend across {subject.studies} need not apply to the people within them." + few
     )
 
 
@@ -267,17 +293,17 @@ def _on_scale(fit: Any) -> str:
 def clusters(analysis: Analysis, subject: Subject) -> str:
     """Say what it changes that cohorts share a cluster."""
     fit, levels, robust = analysis.fit, analysis.levels, analysis.robust
-    column = str(analysis.columns.cluster).replace("_", " ")
+    column = printing.readable(str(analysis.columns.cluster))
     parts = []
     if levels is not None:
         variances = [printing.number(v, 3) for v in (levels.sigma2_between, levels.sigma2_within)]
         parts.append(
             f"The {printing.counted(levels.k, *subject.noun)} come from "
             f"{printing.counted(levels.clusters, 'cluster')} ({column}; a {subject.study} without "
-            f"one counts as its own). With a random effect of the cluster the estimate is "
-            f"{_estimate(levels, subject)}, with all {subject.studies} taken as independent "
+            f"one counts as its own). With a random effect for each cluster the estimate is "
+            f"{_estimate(levels, subject)}; with all {subject.studies} taken as independent it is "
             f"{_estimate(fit, subject)}. The variance between clusters is {variances[0]}, that "
-            f"between {subject.studies} of one cluster {variances[1]} "
+            f"between {subject.studies} of the same cluster {variances[1]} "
             f"({printing.p_value(levels.between_test.p)} for the first, by likelihood ratio)."
         )
     if robust is not None:
@@ -291,9 +317,9 @@ def clusters(analysis: Analysis, subject: Subject) -> str:
         shift = (frame["mu"] - fit.mu).abs()
         most = frame.index[ties.largest(shift.to_list())]
         parts.append(
-            f"Whichever cluster is left out, the estimate lies from "
-            f"{printing.value_range((low, high), subject.unit(fit))}; leaving out {most} moves it "
-            "most."
+            "Leaving out one cluster at a time gives estimates from "
+            f"{printing.value_range((low, high), subject.unit(fit))}; leaving out {most} changes "
+            "the estimate most."
         )
     return " ".join(parts)
 
@@ -337,7 +363,7 @@ def deletion(analysis: Analysis, subject: Subject) -> str:
     frame = analysis.leave_one_out
     low, high = frame["estimate"].min(), frame["estimate"].max()
     text = (
-        f"Whichever {subject.study} is left out, the estimate lies from "
+        f"Leaving out one {subject.study} at a time gives estimates from "
         f"{printing.value_range((low, high), subject.unit(analysis.fit))}."
     )
     if analysis.influence is not None:
@@ -351,11 +377,16 @@ def deletion(analysis: Analysis, subject: Subject) -> str:
         )
         if outliers:
             text += (
-                f" Outlying: {printing.listing(outliers)}; one {subject.study} in twenty is "
-                "expected to be. An outlier is a reason to read that publication again, not to "
-                "drop it."
+                f" Outlying: {printing.listing(outliers)}; by chance, one {subject.study} in "
+                "twenty is expected to be. An outlier is a reason to check that publication again, "
+                "not to exclude it."
             )
     return text
+
+
+_ASYMMETRY = (
+    "An asymmetric funnel has many possible causes, and a large p-value is not evidence of no bias."
+)
 
 
 def small_studies(analysis: Analysis) -> str:
@@ -367,26 +398,27 @@ def small_studies(analysis: Analysis) -> str:
             f"Tests for small-study effects: {printing.listing(each)}. They cannot be calibrated, "
             "because the table does not say what the effects were computed from. The standard "
             "error of a log odds ratio and of a standardised difference depends on the effect "
-            "itself, so that these tests find trends that are none. An asymmetric funnel has many "
-            "causes, and a quiet test is no proof that nothing was hidden."
+            "itself, so these tests can find a trend where there is no small-study effect. "
+            f"{_ASYMMETRY}"
         )
     text = (
         "The standard error of a logit is computed from the same events as the logit itself, so "
-        "Egger's test finds small-study effects in proportions that have none. The test on the "
-        "double arcsine scale rests on the size alone."
+        "Egger's test finds small-study effects in proportions that have none. On the double "
+        "arcsine scale the standard error depends on the sample size alone."
     )
     if "Double arcsine" not in tests:
         return text
     if null is None:
-        return f"{text} It gives {printing.p_value(tests['Double arcsine'].p)}, uncalibrated."
+        p = printing.p_value(tests["Double arcsine"].p)
+        return f"{text} The test on that scale gives {p}, uncalibrated."
     frame: Any = null.summary_frame()
     row, egger = frame.loc["Double arcsine"], frame.loc["Egger (logit)"]
     return (
         f"{text} In {printing.count(null.draws)} simulated sets of the same sizes without any "
         f"such effect, Egger's test rejects in {printing.percent(egger['rejection'], 0)} and the "
         f"double arcsine test in {printing.percent(row['rejection'], 0)}; calibrated by these "
-        f"sets, the double arcsine test gives {printing.p_value(row['calibrated_p'])}. An "
-        "asymmetric funnel has many causes, and a quiet test is no proof that nothing was hidden."
+        f"sets, the double arcsine test gives {printing.p_value(row['calibrated_p'])}. "
+        f"{_ASYMMETRY}"
     )
 
 
@@ -404,7 +436,7 @@ def intervals(analysis: Analysis) -> str:
     """Say how heterogeneity is described and how every interval but the pooled one is made."""
     fit = analysis.fit
     single = _STUDY_INTERVALS[fit.options.study_ci]
-    text = f"Intervals of single studies are {single}"
+    text = f"Intervals for single studies are {single}"
     if analysis.columns.lower is not None:
         where = "" if fit.measure == "effect" else f" on the {fit.measure} scale"
         text = (
@@ -438,7 +470,7 @@ def for_a_paper(analysis: Analysis, subject: Subject, *, methods: bool = True) -
         return one_sided(analysis, subject)
     if fit.k == 1:
         return f"{head}The {_quantity(subject, 'estimate')} was {_estimate(fit, subject)}."
-    text = f"{head}{fit.methods()} " if methods else head
+    text = f"{head}{own_nouns(str(fit.methods()), subject)} " if methods else head
     both = differs_from_median(fit)
     which = f" (median {subject.study})" if both else ""
     text += f"The pooled {_quantity(subject, 'estimate')}{which} was "

@@ -104,7 +104,7 @@ def groups_table(
     shown = found.summary_frame().rename_axis("group").reset_index()
     unit = _Unit(analysis.fit, subject)
     shown["ci"] = [unit.bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
-    by = found.by.replace("_", " ")
+    by = printing.readable(found.by)
     size = ("n", subject.n, "") if analysis.fit.n is not None else ("time", subject.time, "number")
     counts = (
         {} if analysis.fit.events is None else {"events": (subject.events, ""), size[0]: size[1:]}

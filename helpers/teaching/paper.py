@@ -442,7 +442,7 @@ def _extraction(
         "patients": patients,
         "percentage": 100 * events / patients,
     }
-    headed = sheet.rename(columns=lambda name: name.replace("_", " "))
+    headed = sheet.rename(columns=printing.readable)
     return _task("extraction", values, headed)
 
 

@@ -327,7 +327,7 @@ def test_every_choice_has_its_words_and_sources() -> None:
         fit = pool(events=EVENTS, **size, measure=measure, model=model)
         methods = fit.methods()
         assert str(methods) == methods.sentence
-        assert methods.sentence.startswith(("Proportions of 4", "Rates of 4"))
+        assert methods.sentence.startswith(("Proportions of four", "Rates of four"))
         assert methods.sentence.endswith(".")
         assert all(r.doi == REFERENCES[r.key] for r in methods.references)
         said.add(methods.sentence)

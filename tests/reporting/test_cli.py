@@ -114,7 +114,7 @@ def test_what_is_left_out_and_what_looks_odd_is_said_with_what_to_do(table, caps
     assert left.startswith("Left out: C (row 4): ")
     (caution,) = [line for line in said if line.startswith("Caution: ")]
     assert "“Total” (row 5)" in caution
-    assert caution.endswith("Delete the row if it is a total, and make the report again.")
+    assert caution.endswith("Delete the row if it is a total, and run the report again.")
 
 
 def test_a_long_computation_is_said_by_the_progress_alone(table, monkeypatch, capsys):

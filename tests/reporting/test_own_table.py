@@ -31,7 +31,6 @@ from helpers.reporting import in_browser, report, scripts
 from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.reporting.cautions import cautions_of
 from helpers.reporting.command import main
-from helpers.reporting.make import USUAL
 
 CASES = Path(__file__).with_name("cases")
 
@@ -158,7 +157,7 @@ def test_13_person_time_gives_a_rate_by_a_poisson_model(tmp_path, capsys, undraw
     best = optimize.minimize(deviance, [0.0, -1.0], method="Nelder-Mead", tol=1e-9)
     assert found["pooled"]["estimate"] == pytest.approx(np.exp(best.x[0]), rel=1e-4)
     page = re.sub(r"<[^>]+>", " ", (out / "report.html").read_text())
-    assert "78 events in 5,398 person-years of four cohorts were analysed" in page
+    assert "78 events in 5,398 person-years of four studies were analysed" in page
     assert "Poisson-normal generalised linear mixed model" in page
     assert "percentage" not in page
 
@@ -207,7 +206,7 @@ def test_13_person_time_goes_with_groups_covariates_and_scripts(tmp_path):
 def test_13_no_event_in_any_person_time_has_the_exact_interval():
     made = report(b"study,events,person_years\nA,0,900\nB,0,600\n")
     upper = 100 * stats.chi2.ppf(0.975, 2) / 2 / 1500
-    assert "Nobody in 1,500 person-years of two cohorts had the event" in made.answer
+    assert "Nobody in 1,500 person-years of two studies had the event" in made.answer
     assert f"0.00 to {upper:.2f} if all" in made.answer
 
 
@@ -651,7 +650,6 @@ def test_the_rows_of_a_frame_keep_their_index_and_missing_counts():
     assert own.data.index.tolist() == [7, 8, 9]
     assert own.data["events"].tolist()[::2] == [3, 5]
     assert open_table(frame).understood == ()
-    assert USUAL.noun == ("cohort", "cohorts")
 
 
 # --- digits follow the numbers ---------------------------------------------------------------
@@ -815,7 +813,7 @@ def test_ratios_with_limits_are_pooled_as_logarithms():
     assert found.beside.estimate == pytest.approx(np.exp(common), rel=1e-9)
     line = np.polyfit(SE, LOG_HR, 1, w=1 / SE)  # Egger's slope
     assert found.tests["Egger"].bias == pytest.approx(line[0], rel=1e-9)
-    assert made.answer.startswith("HR: 0.78 (95%\xa0CI 0.61 to 1.00), pooled over six cohorts.")
+    assert made.answer.startswith("HR: 0.78 (95%\xa0CI 0.61 to 1.00), pooled over six studies.")
     (axis,) = [ax for ax in made.figures["forest"].axes if ax.get_xscale() == "log"]
     assert axis.get_xlabel() == "HR"
     assert [line.get_xdata()[0] for line in axis.lines if line.get_gid() == "null"] == [1.0]
@@ -872,7 +870,7 @@ def test_ratings_give_groups_a_result_without_high_risk_and_signs_in_the_forest(
     keep = np.array([True, True, False, True, True, False])
     mean, *_ = restricted(LOG_HR[keep], [SE[keep] ** 2, np.eye(4)])
     assert found.low_risk.estimate == pytest.approx(np.exp(mean), rel=1e-5)
-    assert "Without the two cohorts at high risk the estimate is 0.76" in made.html
+    assert "Without the two studies at high risk the estimate is 0.76" in made.html
     words = [text.get_text() for ax in made.figures["forest"].axes for text in ax.texts]
     assert (words.count("+"), words.count("?"), words.count("−")) == (3, 1, 2)
     assert "Risk of bias: + low; ? some concerns; − high" in words
@@ -928,7 +926,7 @@ def test_effects_with_variances_are_pooled_and_their_scripts_say_the_same(tmp_pa
     mean, *_ = restricted(y, [v, np.eye(4)])
     assert found.fit.estimate == pytest.approx(mean, rel=1e-5)
     assert read_counts(table).vi == pytest.approx(v, rel=1e-15)
-    assert "variances above 0" in made.html
+    assert "variances are above 0" in made.html
     done = main(
         [
             "report",

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from ... import printing
 from ...arguments import Array, level_of, one_of
 from ...engine.distributions import chi2_sf, norm_ppf, norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
@@ -263,8 +264,8 @@ def excess_significance(
         labels=data.labels,
         power=tuple(float(value) for value in power),
         sentence=(
-            f"The number of {k} studies with two-sided p below {alpha:g} was compared with the "
-            "sum of their powers (test of excess significance)."
+            f"How many of {printing.studies(k)} have a two-sided p below "
+            f"{alpha:g} was compared with the sum of their powers (test of excess significance)."
         ),
         references=references("ioannidis2007"),
         cautions=found + _null_caution(data, origin),

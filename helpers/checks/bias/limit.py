@@ -20,6 +20,7 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 
+from ... import printing
 from ...engine.distributions import chi2_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
 from ...engine.literature import references
@@ -168,7 +169,8 @@ def limit_meta_analysis(
         labels=data.labels,
         limits=tuple(float(value) for value in limits),
         sentence=(
-            f"A limit meta-analysis of {k} studies ({data.tau2_method} between-study variance) "
+            f"A limit meta-analysis of {printing.studies(k)} "
+            f"({data.tau2_method} between-study variance) "
             "gave the estimate that infinitely precise studies would have."
         ),
         references=references("ruecker2011"),

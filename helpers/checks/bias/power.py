@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import pandas as pd
 
+from ... import printing
 from ...engine.distributions import expit
 from ...engine.keywords import TruthKeywords, refuse_unknown
 from ...engine.literature import references
@@ -131,7 +132,8 @@ def simulate_power(
         seed=seed,
         alpha=alpha,
         sentence=(
-            f"The tests were applied to {draws:,} simulated sets of {at.k} studies of the "
+            f"The tests were applied to {draws:,} simulated sets of "
+            f"{printing.studies(at.k)} of the "
             f"observed sizes whose true logits change by {slope:.2f} for each unit of their "
             "standard error, with critical values from as many sets without such an effect."
         ),

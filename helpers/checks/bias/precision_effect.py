@@ -112,7 +112,8 @@ def pet_peese(
         selected=chosen,
         estimate_model=estimate,
         sentence=(
-            f"The effect without small-study effects was estimated in {data.k} studies by the "
+            "The effect without small-study effects was estimated in "
+            f"{printing.studies(data.k)} by the "
             "intercepts of weighted regressions on the standard error (PET) and on the variance "
             "(PEESE)."
         ),

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import printing
 from ...arguments import Array, one_of
 from ...engine.distributions import norm_sf
 from ...engine.keywords import ScaledStudyKeywords, refuse_unknown
@@ -112,8 +113,9 @@ def _begg(data: FunnelData, method: str, continuity: bool) -> BiasTest:
         k=data.k,
         level=data.level,
         sentence=(
-            f"Small-study effects were tested in {data.k} studies by Kendall's rank correlation "
-            f"of the standardised effects with their variances, by {how}."
+            f"Small-study effects were tested in {printing.studies(data.k)} "
+            f"by Kendall's rank correlation of "
+            f"the standardised effects with their variances, by {how}."
         ),
         references=references("begg1994", *(("schwarzer2007",) if correlated else ())),
         cautions=regression_cautions(data, "vi"),

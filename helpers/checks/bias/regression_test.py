@@ -100,7 +100,8 @@ def line_test(
         level=data.level,
         converged=bool(line.converged[0]),
         sentence=(
-            f"Small-study effects were tested in {k} studies by regression of the {what} on the "
+            f"Small-study effects were tested in {printing.studies(k)} by "
+            f"regression of the {what} on the "
             f"{PREDICTORS[predictor]} with {how}{rescaled}, the slope compared with {reference}."
         ),
         references=references(*keys),

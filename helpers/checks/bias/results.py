@@ -146,7 +146,7 @@ def few_studies(k: int) -> tuple[Caution, ...]:
     return (
         Caution(
             "few-studies-test",
-            f"With {printing.counted(k, 'study', 'studies')} a test for small-study effects has "
+            f"With {printing.studies(k)} a test for small-study effects has "
             "too little power to tell chance from asymmetry.",
         ),
     )

@@ -214,7 +214,8 @@ def selection_model(
         sentence=(
             f"A step-function selection model with cut-points at "
             f"{', '.join(f'p = {c:g}' for c in cuts)} (p-values of effects {sides[alternative]} "
-            f"{origin:.4g} on the model scale) was fitted to {data.k} studies by maximum "
+            f"{origin:.4g} on the model scale) was fitted to "
+            f"{printing.studies(data.k)} by maximum "
             "likelihood."
         ),
         references=references("vevea1995"),
@@ -242,7 +243,7 @@ def _cautions(
     stationary: bool,
     origin: float,
 ) -> tuple[Caution, ...]:
-    few = printing.counted(int(counts.min()), "study", "studies")
+    few = printing.studies(int(counts.min()))
     every = {
         "sparse-interval": (
             counts.min() < _FEW_IN_INTERVAL,

@@ -270,12 +270,12 @@ def _cautions(
     if studies.k < FEW_STUDIES:
         yield Caution(
             "few-studies",
-            f"With {printing.counted(studies.k, 'study', 'studies')} the prior for the "
+            f"With {printing.studies(studies.k)} the prior for the "
             "between-study standard deviation decides much of the result; compare priors.",
         )
     excluded = int((~studies.included).sum())
     if excluded:
-        yield Caution("excluded-studies", printing.left_out(studies.reason, "study", "studies"))
+        yield Caution("excluded-studies", printing.left_out(studies.reason))
     rates = get_measure(measure).kind == "rate"
     if rates and studies.events is not None:
         least = int(studies.events[studies.included].min())
@@ -289,7 +289,7 @@ def _cautions(
     if likelihood == "normal" and corrected:
         yield Caution(
             "zero-cells-corrected",
-            f"The normal likelihood takes {printing.counted(corrected, 'study', 'studies')} "
+            f"The normal likelihood takes {printing.studies(corrected)} "
             "without events (or with nothing else) with a continuity correction"
             + (
                 ", as the exact likelihood of rates is not available here."

@@ -358,7 +358,7 @@ class Posterior(Shown):
             keys = ["raudenbush1985", "rover2020"]
         keys.append(self.tau_prior.source)
         sentence = (
-            f"We fitted {model} to {printing.counted(self.k, 'study', 'studies')} by {how} (error "
+            f"We fitted {model} to {printing.studies(self.k)} by {how} (error "
             f"below {printing.significant(self.tolerance, 1)}), with a {self.tau_prior.label} "
             f"prior for the between-study standard deviation and a {self.mu_prior.label} prior for "
             f"the mean; we report medians and central {printing.level_text(self.level)} credible "

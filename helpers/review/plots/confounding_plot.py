@@ -164,9 +164,7 @@ def _list(
 
 
 def _word(column: str) -> str:
-    return {"follow_up": "follow-up", "enrolment_ended": "end of enrolment"}.get(
-        column, column.replace("_", " ")
-    )
+    return printing.readable(column)
 
 
 def _across(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:

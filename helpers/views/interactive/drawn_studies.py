@@ -178,7 +178,7 @@ def laboratory(
         chart,
         name,
         caption=(
-            f"In {printing.counted(made.k, 'study', 'studies')} whose true rates have a median of "
+            f"In {printing.studies(made.k)} whose true rates have a median of "
             f"{printing.percent(rate, 0)} and a standard deviation of {printing.number(tau)} on "
             f"the logit scale, I² is {printing.percent(het.I2 / 100, 0)}, and "
             f"{'' if new is None else 'the '}{said}."

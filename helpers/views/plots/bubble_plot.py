@@ -116,7 +116,8 @@ def bubble(
         edgecolors=style.SURFACE.light, linewidths=0.8, alpha=0.85, zorder=4, clip_on=False,
         gid="bubbles",
     )  # fmt: skip
-    words = xlabel or column.replace("_", " ")
+    words = xlabel or printing.readable(column)
+    name_across, _, unit_across = words.partition(", ")  # "follow-up, months"
     ax.set_xlabel(printing.capital(words), labelpad=6)
     ax.set_ylabel(f"{subject.outcome}{printing.unit_heading(unit)}", labelpad=6)
     grid_below(ax, "y")
@@ -133,10 +134,10 @@ def bubble(
             for colour in palette.values()
         ]
         legend_above(ax, marks, list(palette), handletextpad=0.3)
-    said = _fitted(lines, moderator, levels, subject, words, unit)
+    said = _fitted(lines, moderator, levels, subject, (name_across, unit_across), unit)
     note = Note(
-        f"{subject.outcome} by {words}",
-        f"Bubble plot of {printing.lower(subject.outcome)} against {words}, "
+        f"{subject.outcome} by {name_across}",
+        f"Bubble plot of {printing.lower(subject.outcome)} against {name_across}, "
         f"{printing.counted(fit.k, *subject.noun)}. {said} {_verdict(fit, subject)}",
         f"{said} {_verdict(fit, subject)} {_key(fit, ordered=bool(levels))}",
         _table(studies, moderator, words, subject, unit),
@@ -217,7 +218,7 @@ def _fitted(
     moderator: pd.Series[Any],
     levels: list[str],
     subject: Subject,
-    words: str,
+    named: tuple[str, str],
     unit: printing.Unit,
 ) -> str:
     digits = _digits(unit, lines["estimate"])
@@ -226,11 +227,11 @@ def _fitted(
         means = (f"{name} {value}" for name, value in zip(levels, shown, strict=True))
         return f"Fitted means: {printing.listing(means)}."
     values = moderator.astype(float)
-    name, _, size = words.rpartition(", ")
+    name, size = named
     least, most = (printing.number(value, 1) for value in (values.min(), values.max()))
     return (
         f"Fitted mean {printing.lower(subject.outcome)} is {shown[0]} where "
-        f"{printing.lower(name or size)} is {least}{f' {size}' if name else ''}, and {shown[-1]} "
+        f"{printing.lower(name)} is {least}{f' {size}' if size else ''}, and {shown[-1]} "
         f"where it is {most}."
     )
 
@@ -271,12 +272,13 @@ def _table(
         f"Estimate{printing.unit_heading(unit)}",
         lambda value: printing.value(value, unit, digits, bare=True),
     )
+    name = words.partition(", ")[0]
     numeric = np.issubdtype(np.asarray(moderator).dtype, np.number)
     shown = studies.reset_index()
     shown["moderator"] = list(moderator) if numeric else list(map(str, moderator))
     return numbers(
         shown,
-        f"{printing.capital(subject.studies)} by {words}: the numbers behind the figure",
+        f"{printing.capital(subject.studies)} by {name}: the numbers behind the figure",
         {
             "study": (printing.capital(subject.study), ""),
             "moderator": (printing.capital(words), "number1" if numeric else ""),

@@ -102,7 +102,7 @@ def _curve(effect: float, error: float, low: float, high: float) -> tuple[Array,
 def _note(fit: Any, points: Points, reason: str) -> Note:
     lower, upper = (points.shown(points.mu + side * Z95 * float(fit.se)) for side in (-1, 1))
     missed = int((np.abs(points.yi - points.mu) > Z95 * points.se).sum())
-    studies = printing.counted(len(points.labels), "study", "studies")
+    studies = printing.studies(len(points.labels))
     said = (
         f"At p = 0.05 the pooled curve spans {lower} to {upper}; {printing.word(missed)} of "
         f"{studies} would reject the pooled effect at that level."

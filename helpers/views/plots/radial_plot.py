@@ -79,7 +79,7 @@ def radial(
     grid_below(ax)
     key_above(ax, [marks, band], ["studies", "95% limits of chance"])
     outside = int((np.abs(z) > Z95).sum())
-    studies = printing.counted(len(points.labels), "study", "studies")
+    studies = printing.studies(len(points.labels))
     said = (
         f"{printing.word(outside).capitalize()} of {studies} {'lies' if outside == 1 else 'lie'} "
         "outside the band of ±2 standard errors."

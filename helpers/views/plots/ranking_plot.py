@@ -106,7 +106,7 @@ def _note(ranks: Ranking, order: np.ndarray) -> Note:
     columns: dict[str, Any] = dict.fromkeys(frame.columns, "")
     for name in frame.columns:
         if name.startswith("rank_"):
-            columns[name] = (printing.capital(name.replace("_", " ")), "percent")
+            columns[name] = (printing.capital(printing.readable(name)), "percent")
     columns |= {"mean_rank": "number", "sucra": ("SUCRA", "number")}
     return Note(
         "Rank probabilities",

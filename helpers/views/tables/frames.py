@@ -134,7 +134,7 @@ def table(
 
 def _heading(column: str, kind: Format | None) -> str:
     """Heading of a column that has no label."""
-    heading = _HEADINGS.get(column, printing.capital(column.replace("_", " ")))
+    heading = _HEADINGS.get(column, printing.capital(printing.readable(column)))
     return _with_unit(heading, kind)
 
 
