@@ -152,10 +152,12 @@ def one_sided(analysis: Analysis, subject: Subject) -> str:
     else:  # the interval of such a fit is the exact one
         which = f"Nobody in {person_years(fit, subject)} of"
     exact = printing.value_range(limits, subject.unit(fit))
+    outcome = printing.lower(subject.outcome)
+    article = "the " if outcome.startswith(_QUANTITIES) else ""
     level = printing.level_text(fit.level)
     text = (
         f"{which} {printing.counted(fit.k, *subject.noun)} had the event: the exact "
-        f"{level}{printing.HARD}CI for {printing.lower(subject.outcome)} is {exact}"
+        f"{level}{printing.HARD}CI for {article}{outcome} is {exact}"
     )
     if fit.k == 1:
         return text + "."
@@ -454,11 +456,13 @@ def intervals(analysis: Analysis) -> str:
     )
 
 
+_QUANTITIES = ("proportion ", "rate ", "risk ", "prevalence ", "incidence ")
+
+
 def _quantity(subject: Subject, what: str) -> str:
     """Name a quantity with its outcome: an estimate of stroke, but a proportion with the event."""
     outcome = printing.lower(subject.outcome)
-    said = outcome.startswith(("proportion ", "rate ", "risk ", "prevalence ", "incidence "))
-    return outcome if said else f"{what} of {outcome}"
+    return outcome if outcome.startswith(_QUANTITIES) else f"{what} of {outcome}"
 
 
 def for_a_paper(analysis: Analysis, subject: Subject, *, methods: bool = True) -> str:
