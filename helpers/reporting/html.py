@@ -85,8 +85,10 @@ def _colours() -> str:
     )
 
 
-def page(title: str, made: str, sections: Iterable[Section]) -> str:
+def page(title: str, answer: str, made: str, sections: Iterable[Section]) -> str:
     """Put the sections on a page, under its title and one line on what it was made from.
+
+    Programs that list pages show the answer under the title.
 
     Its policy forbids every request, so nothing can be loaded from elsewhere.
     """
@@ -95,6 +97,7 @@ def page(title: str, made: str, sections: Iterable[Section]) -> str:
     template = Template((here / "report.html").read_text(encoding="utf-8"))
     html = template.substitute(
         title=escape(title),
+        answer=escape(answer),
         made=escape(made),
         version=__version__,
         policy="default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:",

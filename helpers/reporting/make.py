@@ -111,7 +111,7 @@ class Report:
         return sections(self.analysis, self.subject, shown, self.not_computed)
 
     def _page(self, parts: list[Section]) -> str:
-        return page(self.title, self._made, parts)
+        return page(self.title, self.answer, self._made, parts)
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Every table of numbers, unrounded (see `helpers.reporting.tables.frames`)."""

@@ -89,7 +89,7 @@ def lines(
     >>> ax = lines(found, x="patients", x_label="Patients", y_label="I²", log=True,
     ...     title="I² of growing studies", caption="It grows.")
     >>> show(ax, "lab")  # doctest: +ELLIPSIS
-    Line chart of I² against patients; one curve. τ = 0.3: from ...
+    Line chart with one curve. Horizontal axis: Patients. Vertical axis: I². τ = 0.3: from ...
     """
     refuse_unknown("lines", words, LineWords)
     _check(curves, x, words, reference is not None)
@@ -190,7 +190,8 @@ def _note(
     number = printing.counted(curves["curve"].nunique(), "curve")
     return Note(
         words["title"],
-        f"Line chart of {words['y_label']} against {x}; {number}. {' '.join(said)}",
+        f"Line chart with {number}. Horizontal axis: {words['x_label']}. "
+        f"Vertical axis: {words['y_label']}. {' '.join(said)}",
         words["caption"],
         numbers(
             curves,
