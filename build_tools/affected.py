@@ -1,6 +1,7 @@
 """Name the tests and chapters that an uncommitted change touches: for ``make check``.
 
-A module is tested by its own doctests, by the tests that import it and by those named after it;
+A module is tested by its own doctests, by the tests that import it, themselves or by what they
+share (``tests/report_tools.py``, say), and by those named after it;
 a page of the book by the tests that read its words;
 a chapter belongs to the change when it was edited or imports an edited module by name. This is a
 quick look while working, not a proof: what a change does elsewhere is seen by ``make test``.
@@ -104,6 +105,14 @@ def neighbours(path: str) -> list[str]:
     ]
 
 
+def known_to(path: Path) -> frozenset[str]:
+    """Name the modules behind what a test imports, and behind what it shares with other tests."""
+    source = path.read_text(encoding="utf-8")
+    shared = sorted((ROOT / "tests").glob("*.py"))
+    tools = [one for one in shared if one.stem in imports(source) and one != path]
+    return homes(source).union(*(homes(one.read_text(encoding="utf-8")) for one in tools))
+
+
 def tests_of(paths: list[str]) -> list[str]:
     """Files whose tests are to run: doctests of edited modules, edited tests, tests of modules."""
     code = [p for p in paths if p.startswith(("helpers/", *TOOLS)) and p.endswith(".py")]
@@ -117,7 +126,7 @@ def tests_of(paths: list[str]) -> list[str]:
         if path.is_relative_to(ROOT / "tests" / "site"):
             continue  # they ask the built site: `make site`
         named = path.stem.removeprefix("test_") in stems
-        if named or touches(homes(path.read_text(encoding="utf-8")), modules):
+        if named or touches(known_to(path), modules):
             found.add(path.relative_to(ROOT).as_posix())
     unseen = [p for p in code if p.startswith("helpers/") and not (found - set(code))]
     if near := [one for path in unseen for one in neighbours(path) if one not in paths]:

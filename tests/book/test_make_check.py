@@ -32,6 +32,8 @@ import parts  # noqa: E402
         ),  # by the modules of its room, which alone import it
         ("tests/test_prose.py", "tests/test_prose.py"),
         ("helpers/teaching/questions.toml", "tests/teaching/test_teaching_quiz.py"),
+        # `analyse` is imported by tests/report_tools.py, which this test imports
+        ("helpers/reporting/analysis.py", "tests/reporting/test_cautions.py"),
     ],
 )
 def test_a_change_runs_the_tests_that_know_it(edited, test):

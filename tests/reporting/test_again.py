@@ -6,8 +6,9 @@ Where they are missing the weekly run (``make nightly``) fails and says so.
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from nightly import nightly
+from report_tools import EDGE, edge, printed
 
 from helpers import load_cohorts
 from helpers.reporting import files, scripts
@@ -54,6 +56,11 @@ EFFECTS = {
     "group": list("xyxyxyxy"),
     "year": [2015 + i % 5 for i in range(8)],
 }
+VARIANCES = {
+    "study": list("abcd"),
+    "yi": [0.2, 0.5, 0.3, -0.1],
+    "vi": [0.01, 0.04, 0.0225, 0.0625],
+}
 TWO = {"study": ["A", "B"], "events": [3, 5], "n": [40, 50]}
 
 
@@ -75,6 +82,9 @@ def made(table: str):
             upper="high", scale="ratio", cluster="registry", risk_of_bias="rating",
         )  # fmt: skip
         return analyse(pd.DataFrame(EFFECTS), roles, model=model)
+    if measure == "effect":
+        roles = ColumnNames(events=None, n=None, effect="yi", variance="vi", scale="raw")
+        return analyse(pd.DataFrame(VARIANCES), roles, model=model)
     return analyse(pd.DataFrame(SMALL), SMALLS, draws=20, measure=measure, model=model)
 
 
@@ -90,7 +100,7 @@ def command(program: str) -> list[str]:
     return [rscript, program]
 
 
-DAILY = ("logit glmm", "arcsine random", "log-rate glmm", "ratio random")
+DAILY = ("logit glmm", "arcsine random", "log-rate glmm", "ratio random", "effect random")
 MORE = (
     "raw-rate random",
     "sqrt-rate common",
@@ -116,12 +126,7 @@ def test_a_script_gives_the_numbers_of_the_report(program: str, table: str, tmp_
     write = {"again.py": scripts.python_script, "again.R": scripts.r_script}[program]
     (tmp_path / program).write_text(write(analysis, "Ours"), encoding="utf-8")
     (tmp_path / scripts.TABLE).write_text(files.table_as_csv(analysis.data), encoding="utf-8")
-    run = subprocess.run(
-        command(program), cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
-    found = {name.strip(): float(value) for name, value in lines}
+    found = printed(command(program), tmp_path)
     expected = scripts.numbers(analysis)
     if table == "two" and program == "again.R":  # one study alone is nothing for metafor
         expected = {k: v for k, v in expected.items() if not k.startswith("leave-one-out")}
@@ -129,3 +134,47 @@ def test_a_script_gives_the_numbers_of_the_report(program: str, table: str, tmp_
         expected = {k: v for k, v in expected.items() if not k.startswith("robust")}
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
     assert len(expected) >= 5
+
+
+def test_the_script_gives_the_numbers_of_the_tables_whatever_a_column_is_called(folder):
+    made, place = folder
+    found = printed(command("again.py"), place)
+    row = made.frames()["pooled"].iloc[0]
+    assert found["estimate"] == pytest.approx(row["estimate"], rel=1e-12)
+    assert found["tau2"] == pytest.approx(row["tau2"], rel=1e-9, abs=1e-12)
+    for name, group in made.frames()["groups"].set_index("group")["estimate"].items():
+        assert found[f"group {name}"] == pytest.approx(group, rel=1e-12)
+    tests = made.frames()["small_study_tests"].set_index("test")["p"]
+    for name, p in tests.items():
+        assert found[f"p of {name}"] == pytest.approx(p, rel=1e-9)
+    slope = made.frames()["meta_regression"]["estimate"].iloc[1]
+    assert found["slope of =year"] == pytest.approx(slope, rel=1e-9)
+    left = made.analysis.leave_one_out["estimate"]
+    assert found["leave-one-out highest"] == pytest.approx(left.max(), rel=1e-12)
+
+
+def test_the_r_script_prints_the_same_names_beside_the_numbers_of_the_report(folder, ours):
+    made, place = folder
+    text = (place / "again.R").read_text(encoding="utf-8")
+    assert "was not run" in text
+    shown = dict(re.findall(r'^show\("([^"]+)", .*# report: (\S+)$', text, flags=re.M))
+    assert set(shown) == set(scripts.numbers(made.analysis))
+    assert float(shown["estimate"]) == pytest.approx(made.analysis.fit.estimate, rel=1e-5)
+    assert 'table[["\'=year"]]' in text  # the heading as the file has it
+    whole = scripts.r_script(ours.analysis, "ours")
+    assert 'rma.glmm(measure = "PLO", xi = events, ni = n, data = d, slab = study' in whole
+    assert 'test = "z", level = level, control = tight)' in whole
+    assert 'measure = "IRLN"' in whole
+    for script in (text, whole):
+        code = re.sub(r'"(\\.|[^"\\])*"|#.*', "", script)
+        for opening, closing in ("()", "[]", "{}"):
+            assert code.count(opening) == code.count(closing)
+        assert '"' not in code
+
+
+@pytest.mark.parametrize("name", EDGE)
+def test_scripts_are_written_for_every_table(name):
+    analysis = edge(name).analysis
+    ast.parse(scripts.python_script(analysis, 'x\n"""\nimport os'))
+    for line in scripts.r_script(analysis, "x\nstop()").splitlines():
+        assert line != "stop()"

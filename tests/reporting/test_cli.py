@@ -23,13 +23,9 @@ FIGURES = figures._wanted
 
 
 @pytest.fixture
-def table(tmp_path, monkeypatch):
-    """Three studies in the folder where the command runs, whose report takes little time.
-
-    Most of it went into its figures, of which test_report.py has the tests.
-    """
+def table(tmp_path, monkeypatch, undrawn):
+    """Three studies in the folder where the command runs, whose report takes little time."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("helpers.reporting.figures._wanted", lambda *_: ())
     made = tmp_path / "mine.csv"
     made.write_text("study,events,n\nA 2020,3,40\nB 2021,6,50\nC 2022,2,60\n")
     return made

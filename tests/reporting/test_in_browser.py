@@ -10,10 +10,10 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import openpyxl
 import pytest
+import report_tools
 
 from helpers import load_cohorts, pool, subgroups
 from helpers.evidence import data_folder
@@ -24,6 +24,10 @@ from helpers.reporting.in_browser import analyse, analyse_json, look
 CONTENT = (data_folder() / "cohorts.csv").read_bytes()
 ROLES = {"study": "cohort", "events": "nonrelapse_deaths", "n": "patients"}
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def case(number):
+    return report_tools.case(number).read_bytes()
 
 
 @pytest.mark.parametrize("model", ["glmm", "random", "common"])
@@ -81,14 +85,6 @@ def test_a_study_that_is_left_out_stays_visible_with_its_reason():
     assert "no finite" in studies
     assert "Pooled (2 of 3 studies)" in shown["svg"]
     assert [row["included"] for row in shown["fit"]["studies"]] == [True, False, True]
-
-
-CASES = Path(__file__).with_name("cases")
-
-
-def case(number):
-    (path,) = CASES.glob(f"{number:02d}_*.csv")
-    return path.read_bytes()
 
 
 @pytest.mark.parametrize(
