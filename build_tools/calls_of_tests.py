@@ -96,14 +96,14 @@ class Record:
     calls: dict[str, list[str]]
     seconds: dict[str, float]
 
-    def asked(self, where: Callable[[str], bool]) -> list[str]:
-        """Name the tests that call a function, the quickest and nearest first, within `BUDGET`."""
+    def asked(self, where: Callable[[str], bool], budget: float = BUDGET) -> list[str]:
+        """Name the tests that call a function, the quickest and nearest first, within a budget."""
         tests = [test for test, calls in self.calls.items() if any(map(where, calls))]
         tests.sort(key=lambda test: (self.seconds[test] * len(self.calls[test]), test))
         chosen, spent = [], 0.0
         for test in tests:
             spent += self.seconds[test]
-            if spent > BUDGET:
+            if spent > budget:
                 break
             chosen.append(test)
         return chosen

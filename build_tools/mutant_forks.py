@@ -20,6 +20,8 @@ import pytest
 from calls_of_tests import Imports, Record, Recorder, calling, probed, record_file, recorded
 from mutant_sample import ROOT, Mutant
 
+FEW = 4  # seconds of tests that every mutant is asked of before any is asked of the others
+
 MEMORY = 8 * 2**30  # bytes a mutant may ask for
 
 
@@ -33,7 +35,8 @@ def forked(work: Callable[[], str], seconds: float) -> str:
             os.dup2(silent, 1)
             os.dup2(silent, 2)
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds),) * 2)
+            limit = math.ceil(seconds)  # of CPU time: a busy machine takes none of it
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 10))
             os.write(writing, work().encode())
             os._exit(0)
         finally:
@@ -42,8 +45,10 @@ def forked(work: Callable[[], str], seconds: float) -> str:
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read().decode()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status == -signal.SIGXCPU or status == -signal.SIGKILL:
+    if status == -signal.SIGXCPU:
         return f"the time ({seconds:.0f} s)"
+    if status == -signal.SIGKILL:  # for want of memory, say: that is no verdict
+        raise RuntimeError("The fork was killed from outside, so its change was not judged.")
     return said if status == 0 else f"exit status {status}"
 
 
@@ -118,32 +123,47 @@ class Trial:
         self.longest, self.until = asked.longest, asked.until
         self.file = record_file(tuple(asked.tests), asked.longest)
         self.record = Record({}, {})
+        self.items: dict[str, pytest.Item] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Take the place of running the tests once."""
-        items = {item.nodeid: item for item in session.items}
+        """Take the place of running the tests once: first a few of each mutant, then all others.
+
+        Most mutants are noticed by the few, so that a run that is cut short has judged most.
+        """
+        self.items = {item.nodeid: item for item in session.items}
         if not self.file.is_file():
             self.record_once(session)
         self.record = recorded(self.file)
-        for index, mutant in enumerate(self.mutants):
-            if time.perf_counter() > self.until:
-                break
-            new = differing(mutant)
-            if new is None:
-                self.tell(index, None, 0.0)
-                continue
-            start = time.perf_counter()
-            asked = self.record.asked(calling(mutant.path, [name for name, _ in new]))
-
-            def work(mutant=mutant, new=new, asked=asked) -> str:  # type: ignore[no-untyped-def]
-                for function in living(mutant.path, new):
-                    code = function.__code__
-                    function.__code__ = new[code.co_qualname, code.co_firstlineno]
-                return first_failure(session, [items[test] for test in asked])
-
-            said = forked(work, self.time(asked)) if asked else "no test calls it"
-            self.tell(index, said, time.perf_counter() - start)
+        waiting = dict.fromkeys(range(len(self.mutants)), 0.0)  # with the seconds that each took
+        for few in (True, False):
+            for index in [*waiting]:
+                if time.perf_counter() > self.until:
+                    return True
+                start = time.perf_counter()
+                said = self.verdict(session, self.mutants[index], few=few)
+                waiting[index] += time.perf_counter() - start
+                if said != "" or not few:
+                    self.tell(index, said, waiting.pop(index))
         return True
+
+    def verdict(self, session: pytest.Session, mutant: Mutant, *, few: bool) -> str | None:
+        """Name the test that notices a mutant, "" if none does; None outside of functions."""
+        new = differing(mutant)
+        if new is None:
+            return None
+        where = calling(mutant.path, [name for name, _ in new])
+        first, every = self.record.asked(where, FEW), self.record.asked(where)
+        if not every:
+            return "no test calls it"
+        asked = first if few else every[len(first) :]
+
+        def work() -> str:
+            for function in living(mutant.path, new):
+                code = function.__code__
+                function.__code__ = new[code.co_qualname, code.co_firstlineno]
+            return first_failure(session, [self.items[test] for test in asked])
+
+        return forked(work, self.time(asked)) if asked else ""
 
     def time(self, asked: Iterable[str]) -> float:
         """CPU seconds after which a mutant has failed by its slowness."""

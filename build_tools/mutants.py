@@ -4,7 +4,8 @@ Each mutant is one change by an operator of Cosmic Ray (a sign, a comparison, a 
 logic) in a room of the toolkit. The tests of the three rooms and of the review are collected once,
 and run once to see which functions each of them calls and how long it takes (kept below ``_build``
 until code or tests change). Then every mutant is made in a fork of that process, which takes the
-new code of the function and runs the tests that call it, the quickest first, until one fails. What
+new code of the function and runs the tests that call it, the quickest first, until one fails:
+first some seconds of tests of each mutant, then the others of those that are left. What
 is not within a function (a constant, a default) is changed as it is imported, in a fork that has
 imported numpy, scipy and pandas. The sample is that of its seed. A mutant that survives is
 equivalent (``build_tools/equivalent_mutants.txt`` says why), or lacks a test. No file is changed.

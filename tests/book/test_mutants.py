@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
 
 import calls_of_tests
 import mutant_forks
@@ -104,6 +105,15 @@ def test_a_fork_that_dies_or_hangs_says_so():
     assert mutant_forks.forked(dies, 60) == "exit status 7"
     assert mutant_forks.forked(hangs, 0.5) == "the time (0 s)"
     assert mutant_forks.forked(lambda: "", 60) == ""
+
+
+def test_a_fork_that_is_killed_from_outside_is_no_verdict():
+    def killed() -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+    with pytest.raises(RuntimeError, match="not judged"):
+        mutant_forks.forked(killed, 60)
 
 
 def test_tests_that_call_a_function_are_asked_the_quickest_and_nearest_first():
