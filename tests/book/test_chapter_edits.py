@@ -61,7 +61,7 @@ def without_drawing() -> Iterator[None]:
     """Leave out what no edit can change in a sentence.
 
     That is the drawing of each picture as SVG, its form for phones, and figures of a report that
-    its chapter does not show. `test_plots_structure.py` and `test_report.py` draw all of them, of
+    its chapter does not show. `test_plots_structure.py` and `test_exports.py` draw all of them, of
     odd tables too.
     """
     wanted = figures._wanted

@@ -102,7 +102,7 @@ def test_a_whole_report_is_made_of_odd_names():
     table = pd.read_csv(case(7))
     for name in ("1", "weight"):
         slope = slope_by_hand(table[name], table["events"], table["n"])
-        said = f"one unit more of {name} is associated with a higher value: "
+        said = f"each additional unit of {name} is associated with a higher value: "
         assert f"{said}{printing.number(slope, 3)} " in page
 
 

@@ -80,7 +80,7 @@ def test_a_forest_without_its_groups_says_why():
     table = b"study,events,n,group\nA,12,100,x\nB,7,85,x\nC,3,40,y\nD,15,160,y\nE,15,160,\n"
     made = report(table)
     (reason,) = [one.reason for one in made.not_computed if "Groups" in one.what]
-    assert reason.startswith("one cohort of 5 has no group in column 'group'")
+    assert reason.startswith("one study of 5 has no group in column 'group'")
     assert "forest" in made.pictures
 
 

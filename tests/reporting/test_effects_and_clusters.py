@@ -82,7 +82,7 @@ def test_ratios_with_limits_are_pooled_as_logarithms():
     assert found.beside.estimate == pytest.approx(np.exp(common), rel=1e-9)
     line = np.polyfit(SE, LOG_HR, 1, w=1 / SE)  # Egger's slope
     assert found.tests["Egger"].bias == pytest.approx(line[0], rel=1e-9)
-    assert made.answer.startswith("HR: 0.78 (95%\xa0CI 0.61 to 1.00), pooled over six cohorts.")
+    assert made.answer.startswith("HR: 0.78 (95%\xa0CI 0.61 to 1.00), pooled over six studies.")
     (axis,) = [ax for ax in made.figures["forest"].axes if ax.get_xscale() == "log"]
     assert axis.get_xlabel() == "HR"
     assert [line.get_xdata()[0] for line in axis.lines if line.get_gid() == "null"] == [1.0]
@@ -139,7 +139,7 @@ def test_ratings_give_groups_a_result_without_high_risk_and_signs_in_the_forest(
     keep = np.array([True, True, False, True, True, False])
     mean, *_ = restricted(LOG_HR[keep], [SE[keep] ** 2, np.eye(4)])
     assert found.low_risk.estimate == pytest.approx(np.exp(mean), rel=1e-5)
-    assert "Without the two cohorts at high risk the estimate is 0.76" in made.html
+    assert "Without the two studies at high risk the estimate is 0.76" in made.html
     words = [text.get_text() for ax in made.figures["forest"].axes for text in ax.texts]
     assert (words.count("+"), words.count("?"), words.count("−")) == (3, 1, 2)
     assert "Risk of bias: + low; ? some concerns; − high" in words
@@ -195,7 +195,7 @@ def test_effects_with_variances_are_pooled(undrawn):
     mean, *_ = restricted(y, [v, np.eye(4)])
     assert made.analysis.fit.estimate == pytest.approx(mean, rel=1e-5)
     assert read_counts(VARIANCES).vi == pytest.approx(v, rel=1e-15)
-    assert "variances above 0" in made.html
+    assert "variances are above 0" in made.html
 
 
 def test_what_cannot_be_an_effect_is_refused_or_pointed_out(undrawn):

@@ -124,16 +124,29 @@ def test_a_report_calls_studies_what_its_reader_calls_them(tmp_path):
     assert re.findall(others, words, re.IGNORECASE) == []
     assert "median arm; the mean across arms is " in words
     assert "35 relapses among 210 mice in five arms were analysed." in words
-    assert "one month more of follow-up is associated" in words
+    assert "each additional month of follow-up is associated" in words
     listed = written(made, tmp_path / "made", figures=("svg",))
     said = re.findall(r"download>[^<]*</a>: ([^<]*)</li>", (listed / "report.html").read_text())
     assert len(said) == len(set(said)) > 8
 
 
+@pytest.mark.parametrize(
+    ("study", "n", "nouns"),
+    [
+        ("Author", "n", ("studies", "participants")),
+        ("trial", "Women", ("trials", "women")),
+        ("registry", "patients", ("registries", "patients")),
+    ],
+)
+def test_nouns_that_nobody_gave_are_those_of_the_columns(study, n, nouns):
+    made = report(pd.DataFrame({study: list("abc"), "events": [3, 4, 5], n: [40, 50, 60]}), n=n)
+    assert f"12 events among 150 {nouns[1]} in three {nouns[0]} were analysed" in made.for_a_paper
+
+
 def test_no_sentence_of_the_text_stands_twice(our_page):
     paragraphs = re.findall(r"<p(?: class=\"answer\")?>(.*?)</p>", our_page, flags=re.S)
     said = [one for text in paragraphs for one in re.split(r"(?<=[a-z\])]\.) ", text)]
-    general = "A trend across cohorts need not exist among the people within them."
+    general = "A trend across cohorts need not apply to the people within them."
     twice = {one for one in said if said.count(one) > 1 and len(one) > 20}
     assert twice <= {general}  # it belongs to each moderator
 
@@ -145,7 +158,7 @@ def test_a_report_of_many_studies_stays_readable_and_small():
     assert made.pictures["forest"].height < 700
     for name in ("without-each", "influence"):
         assert made.pictures[name].height < 1000
-        assert "Drawn are the 40 cohorts of 400" in made.pictures[name].caption
+        assert "Drawn are the 40 studies of 400" in made.pictures[name].caption
     labels = re.findall(r">without (\d+)<", made.pictures["without-each"].svg)
     moved = (made.analysis.leave_one_out["estimate"] - made.analysis.fit.estimate).abs()
     kept = moved[moved.index.astype(str).isin(labels)]

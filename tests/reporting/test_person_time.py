@@ -40,7 +40,7 @@ def test_person_time_gives_a_rate_by_a_poisson_model(tmp_path, capsys, undrawn):
     best = optimize.minimize(deviance, [0.0, -1.0], method="Nelder-Mead", tol=1e-9)
     assert found["pooled"]["estimate"] == pytest.approx(np.exp(best.x[0]), rel=1e-4)
     page = re.sub(r"<[^>]+>", " ", (out / "report.html").read_text())
-    assert "78 events in 5,398 person-years of four cohorts were analysed" in page
+    assert "78 events in 5,398 person-years of four studies were analysed" in page
     assert "Poisson-normal generalised linear mixed model" in page
     assert "percentage" not in page
 
@@ -61,7 +61,7 @@ def test_person_time_goes_with_groups_and_covariates():
 def test_no_event_in_any_person_time_has_the_exact_interval():
     made = report(b"study,events,person_years\nA,0,900\nB,0,600\n")
     upper = 100 * stats.chi2.ppf(0.975, 2) / 2 / 1500
-    assert "Nobody in 1,500 person-years of two cohorts had the event" in made.answer
+    assert "Nobody in 1,500 person-years of two studies had the event" in made.answer
     assert f"0.00 to {upper:.2f} if all" in made.answer
 
 
