@@ -70,6 +70,7 @@ def test_labels_cannot_break_the_page():
     )
     page = Page(made.html)
     assert not {"script", "b"} & {tag for tag, _ in page.tags}
+    assert ("meta", {"name": "description", "content": made.answer}) in page.tags
     assert "&lt;b&gt;Mine" in made.html
 
 
