@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import UnsupportedError
 
-__all__ = ["LEVEL", "AnyArray", "Array", "level_of", "number_of_at_least", "one_of", "whole_number"]
+__all__ = ["LEVEL", "AnyArray", "Array", "level_of", "number_from_zero", "one_of", "whole_number"]
 
 #: Array of floats, of any shape; and where counts, truths or places are among them.
 Array = NDArray[np.float64]
@@ -49,15 +49,15 @@ def level_of(level: Any, name: str = "level") -> float:
     return plain
 
 
-def number_of_at_least(name: str, value: Any, least: float = 0.0) -> float:
-    """Check a finite number of at least `least`.
+def number_from_zero(name: str, value: Any) -> float:
+    """Check a finite number of at least 0.
 
-    >>> number_of_at_least("add", 0.5)
+    >>> number_from_zero("add", 0.5)
     0.5
     """
     plain = _real(value)
-    if plain is None or plain < least:
-        raise UnsupportedError(f"{name}={value!r}: expected a number of at least {least:g}")
+    if plain is None or plain < 0.0:
+        raise UnsupportedError(f"{name}={value!r}: expected a number of at least 0")
     return plain
 
 

@@ -211,7 +211,7 @@ def lowest_coverage(
     return float(min(ends[side, piece], 1.0)), float(pieces[piece, side])
 
 
-def coverage_summary(n: int, p: ArrayLike, level: float = LEVEL) -> pd.DataFrame:
+def coverage_summary(n: int, p: ArrayLike) -> pd.DataFrame:
     """Coverage and width of the intervals over a range of true proportions.
 
     Returns
@@ -219,7 +219,7 @@ def coverage_summary(n: int, p: ArrayLike, level: float = LEVEL) -> pd.DataFrame
     DataFrame
         Index "interval"; columns `mean` (over `p`), `lowest` (the smallest coverage between the
         smallest and the largest `p`, see `lowest_coverage`), `lowest_at` (the proportion there),
-        `below` (share of `p` with less than `level`) and `width` (mean expected width).
+        `below` (share of `p` with less than 95%) and `width` (mean expected width).
 
     Examples
     --------
@@ -229,16 +229,16 @@ def coverage_summary(n: int, p: ArrayLike, level: float = LEVEL) -> pd.DataFrame
     True
     """
     true = _checked(n, p)
-    cover, chance = exact_coverage(n, true, level=level), _binomial(n, true)
+    cover, chance = exact_coverage(n, true), _binomial(n, true)
     rows = {}
     for name in INTERVALS:
-        low, high = one_interval(name, np.arange(n + 1), n, level)
-        least, where = lowest_coverage(n, (float(true.min()), float(true.max())), name, level)
+        low, high = one_interval(name, np.arange(n + 1), n, LEVEL)
+        least, where = lowest_coverage(n, (float(true.min()), float(true.max())), name, LEVEL)
         rows[name] = {
             "mean": float(cover[name].mean()),
             "lowest": least,
             "lowest_at": where,
-            "below": float((cover[name] < level).mean()),
+            "below": float((cover[name] < LEVEL).mean()),
             "width": float((chance @ (high - low)).mean()),
         }
     frame = pd.DataFrame.from_dict(rows, orient="index")

@@ -88,17 +88,6 @@ def norm_ppf(q: ArrayLike) -> Any:
     return _special().ndtri(q)
 
 
-def t_cdf(x: ArrayLike, df: ArrayLike) -> Any:
-    """Probability that a t variable with `df` degrees of freedom is at most `x`.
-
-    Examples
-    --------
-    >>> float(t_cdf(0.0, 5))
-    0.5
-    """
-    return _special().stdtr(df, x)
-
-
 def t_sf(x: ArrayLike, df: ArrayLike) -> Any:
     """Probability that a t variable with `df` degrees of freedom exceeds `x`.
 
@@ -119,17 +108,6 @@ def t_ppf(q: ArrayLike, df: ArrayLike) -> Any:
     2.007584
     """
     return _special().stdtrit(df, q)
-
-
-def chi2_cdf(x: ArrayLike, df: ArrayLike) -> Any:
-    """Probability that a chi-squared variable with `df` degrees of freedom is at most `x`.
-
-    Examples
-    --------
-    >>> round(float(chi2_cdf(3.841458820694124, 1)), 6)
-    0.95
-    """
-    return _special().gammainc(np.asarray(df, dtype=float) / 2.0, np.asarray(x, dtype=float) / 2.0)
 
 
 def chi2_sf(x: ArrayLike, df: ArrayLike) -> Any:

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arguments import LEVEL, level_of, number_of_at_least, one_of, whole_number
+from ..arguments import LEVEL, level_of, number_from_zero, one_of, whole_number
 from ..errors import UnsupportedError
 from .effects import ADD, RULES, STUDY_INTERVALS, get_measure
 
@@ -286,7 +286,7 @@ def check_option(name: str, value: Any) -> None:
     elif name == "quad_points":
         whole_number(name, value, 1, 100)
     elif name == "add" and value is not None:
-        number_of_at_least(name, value)
+        number_from_zero(name, value)
     elif name == "measure":
         get_measure(value)
     elif value is not None and name in _WORDS:

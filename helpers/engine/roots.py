@@ -31,7 +31,6 @@ def bracketed_root(
     *,
     rtol: float = 1e-14,
     atol: float = 1e-300,
-    max_iter: int = 200,
 ) -> Array:
     """Roots of a function of an array, one in each bracket [low, high], shape (m,).
 
@@ -45,7 +44,7 @@ def bracketed_root(
     c, fc = a.copy(), fa.copy()
     t = np.full(a.shape, 0.5)
     best = np.where(np.abs(fa) < np.abs(fb), a, b)
-    for _ in range(max_iter):
+    for _ in range(200):
         x = a + t * (b - a)
         fx = f(x)
         same = np.sign(fx) == np.sign(fa)

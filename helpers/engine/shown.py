@@ -192,7 +192,7 @@ def with_interval(
     return f"{text} ({printing.interval(bounds, level, unit=unit, digits=digits, name=name)})"
 
 
-def estimate_row(result: Any, label: str = "estimate", *, name: str = "CI") -> Row:
+def estimate_row(result: Any, *, name: str = "CI") -> Row:
     """Row of ``estimate`` and ``ci``, in percent for proportions.
 
     Where the display scale needs the size of a study, the row is on the model scale.
@@ -206,7 +206,7 @@ def estimate_row(result: Any, label: str = "estimate", *, name: str = "CI") -> R
         value = result.estimate
     except MetaAnalysisError:  # the measure needs the size of a study, and this is none
         model = with_interval(result.mu, result.mu_ci, result.level)
-        return label, f"{model} on the {result.measure} scale"
+        return "estimate", f"{model} on the {result.measure} scale"
     measure = getattr(result, "measure", None)
     if hasattr(result, "n"):
         unit = printing.unit_of(result)
@@ -216,8 +216,10 @@ def estimate_row(result: Any, label: str = "estimate", *, name: str = "CI") -> R
     try:
         bounds = result.ci
     except MetaAnalysisError as error:
-        return label, f"{with_interval(value, None, result.level, unit)}; no interval: {error}"
-    return label, with_interval(value, bounds, getattr(result, "level", LEVEL), unit, name)
+        alone = with_interval(value, None, result.level, unit)
+        return "estimate", f"{alone}; no interval: {error}"
+    level = getattr(result, "level", LEVEL)
+    return "estimate", with_interval(value, bounds, level, unit, name)
 
 
 def listed(items: Iterable[Any], most: int = 6) -> str:

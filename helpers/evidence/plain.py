@@ -6,7 +6,7 @@ refused with the same words; a test compares the two readers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .columns import layout_problems, read_column
@@ -47,8 +47,6 @@ def read_counts(
     source: Source,
     given: Mapping[str, str | None] | None = None,
     *,
-    missing: Sequence[str] = (),
-    sheet: str | int | None = None,
     file: str | None = None,
     scale: str | None = None,
 ) -> Counts:
@@ -70,13 +68,13 @@ def read_counts(
     """
     given = dict(given or {})
     named = [name for name in given.values() if name is not None]
-    opened = open_table(source, wanted=named, sheet=sheet, file=file)
+    opened = open_table(source, wanted=named, file=file)
     chosen = choose_columns(opened, given, options=False)
     known = ("study", *COUNTS, *EFFECTS)
     texts = [role for role in ("by", "cluster", "risk_of_bias") if given.get(role) is not None]
     roles: dict[str, str] = {role: chosen[role] for role in (*known, *texts) if role in chosen}
     guessed_scale, scale = scale is None, scale_of(roles, scale)
-    grid, columns, rules = prepare(opened, roles, missing=missing, scale=scale)
+    grid, columns, rules = prepare(opened, roles, scale=scale)
     problems = layout_problems(grid, columns)
     values = {}
     for column in columns:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 _MODELS = {"common": "common effect", "random": "random effects", "glmm": "GLMM"}
 
 
+#: Coefficients that a result shows of itself.
+_SHOWN = 4
+
+
 class Result(Shown):
     """A result made of studies and choices."""
 
@@ -151,13 +155,13 @@ class Coefficients(Result):
         robust: str | None
         robust_covariance: RobustCovariance | None
 
-    def _coefficients_said(self, most: int = 4) -> Iterator[Row]:
+    def _coefficients_said(self) -> Iterator[Row]:
         """Give a row for each of the first coefficients."""
         se = np.sqrt(np.diagonal(self.covariance))
         columns = coefficient_table(self.estimates, se, self.df, self.level)
         limits = zip(columns["ci_lower"].tolist(), columns["ci_upper"].tolist(), strict=True)
         rows = zip(self.names, self.estimates.tolist(), limits, columns["p"].tolist(), strict=True)
-        told = list(rows)[: most if self.p <= most else most - 1]
+        told = list(rows)[: _SHOWN if self.p <= _SHOWN else _SHOWN - 1]
         for name, estimate, pair, p in told:
             text = with_interval(estimate, pair, self.level)
             yield printing.readable(name), f"{text}, {p_text(p)}"

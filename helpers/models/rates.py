@@ -30,10 +30,8 @@ from .result import PoolResult
 _RATE_MEASURES = ("log-rate", "sqrt-rate", "raw-rate", "freeman-tukey-rate")
 
 
-def person_time(
-    n: Any, follow_up: Any, *, factor: Any = 1.0, per: float = 1.0, study: Any = None
-) -> Array:
-    """Person-time of cohorts: patients x median follow-up / 12 x factor.
+def person_time(n: Any, follow_up: Any, *, per: float = 1.0, study: Any = None) -> Array:
+    """Person-time of cohorts: patients x median follow-up / 12.
 
     Parameters
     ----------
@@ -41,8 +39,6 @@ def person_time(
         Patients: whole numbers of at least 1 (NaN where missing).
     follow_up : array_like
         Median follow-up in months, above 0 (NaN where missing).
-    factor : float or array_like
-        Person-time really observed relative to patients times median follow-up.
     per : float
         Unit in person-years: 100 gives hundreds of patient-years.
     study : array_like, optional
@@ -64,7 +60,7 @@ def person_time(
     [100.0, 90.0]
     """
     values, labels, _ = read_columns(None, {"n": n, "follow_up": follow_up}, study)
-    return _person_time(values["n"], values["follow_up"], labels, factor, per)
+    return _person_time(values["n"], values["follow_up"], labels, 1.0, per)
 
 
 def _person_time(
@@ -94,20 +90,16 @@ def with_person_time(
     *,
     n: str = "patients",
     follow_up: str = "median_follow_up_months",
-    factor: Any = 1.0,
     per: float = 100.0,
-    column: str = "person_time",
 ) -> pd.DataFrame:
-    """Copy of a table with a column of person-time, for `subgroups` and `meta_regression`.
+    """Copy of a table with a column `person_time`, for `subgroups` and `meta_regression`.
 
     Parameters
     ----------
     data : DataFrame
         Table with the columns `n` and `follow_up` (months).
-    factor, per
+    per
         As in `person_time`; with the default the unit is 100 patient-years.
-    column : str
-        Name of the new column.
 
     Examples
     --------
@@ -119,8 +111,7 @@ def with_person_time(
     {'trial': 4.2, 'real-world': 7.3}
     """
     values, labels, _ = read_columns(data, {"n": n, "follow_up": follow_up}, None)
-    time = _person_time(values["n"], values["follow_up"], labels, factor, per)
-    return data.assign(**{column: time})
+    return data.assign(person_time=_person_time(values["n"], values["follow_up"], labels, 1.0, per))
 
 
 def pool_rates(

@@ -175,12 +175,12 @@ def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
 _BEGUN: dict[_Setting, Begun[Array]] = {}
 
 
-def begin_calibrated_test(result: SubgroupResult, draws: int = 1000, *, seed: int = 1) -> None:
-    """Begin the simulation of `calibrated_test`: beside what goes on, or here where it cannot be.
+def begin_calibrated_test(result: SubgroupResult) -> None:
+    """Begin the simulation of `calibrated_test()`: beside what goes on, or here where it cannot be.
 
     Whoever asks for the test waits for it.
     """
-    setting = _setting(result, draws, seed)
+    setting = _setting(result, 1000, 1)
     if not possible():
         null_p_values(setting)
     elif setting not in _BEGUN:

@@ -84,9 +84,7 @@ class Migration:
         return Sentence("\n\n".join(str(by_id[name].show()) for name in ids))
 
 
-def read_migration(
-    path: str | Path | None = None, given: Mapping[str, Any] | None = None
-) -> Migration:
+def read_migration(path: str | Path | None = None) -> Migration:
     """Read the calls, run ours and set the results beside those of R.
 
     Parameters
@@ -95,8 +93,6 @@ def read_migration(
         TOML file with ``[versions]``, ``start`` (lines that all our calls suppose) and
         ``[[step]]`` (id, title, package, r, python, note), each with ``[[step.value]]`` (name,
         r, ours: an expression, path, digits). By default the book's own.
-    given : mapping, optional
-        Names that the lines may use besides.
 
     Raises
     ------
@@ -104,7 +100,7 @@ def read_migration(
         A value agrees with that of R in fewer digits than the file asks for.
     """
     content = page_content("migration_reference.toml", path)
-    start: dict[str, Any] = dict(given or {})
+    start: dict[str, Any] = {}
     exec(compile(content["start"], "start", "exec"), start)
     steps = []
     for table in content["step"]:

@@ -61,7 +61,7 @@ _GROUPS = {
 
 
 def claim_multiverse(
-    cohorts: pd.DataFrame, claim: str, *, null: float | None = None, level: float = LEVEL
+    cohorts: pd.DataFrame, claim: str, *, null: float | None = None
 ) -> ClaimMultiverse:
     """Analyse one claim in every defensible way.
 
@@ -74,8 +74,6 @@ def claim_multiverse(
         "infection-half".
     null : float, optional
         Another value that the quantity is to exceed.
-    level : float
-        Level of all intervals.
 
     Raises
     ------
@@ -123,7 +121,7 @@ def claim_multiverse(
         if not (np.isfinite(null) and null > 0):
             raise MetaAnalysisError(f"null={null!r}: expected a finite number above 0")
         about = replace(about, null=float(null))
-    return _analyse(cohorts, about, level, None)
+    return _analyse(cohorts, about, None)
 
 
 def _analyse(
@@ -149,15 +147,13 @@ def _analyse(
     return judge(multiverse(table, choices, study="cohort", **given, level=level), about)
 
 
-def answerable(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> tuple[str, ...]:
+def answerable(cohorts: pd.DataFrame) -> tuple[str, ...]:
     """Give the claims that a table can answer: a comparison needs cohorts of both groups.
 
     Parameters
     ----------
     cohorts : DataFrame
         As `helpers.load_cohorts` gives it, or some of its rows.
-    claims : iterable of str, optional
-        Keys of `CLAIMS`; all by default.
 
     Examples
     --------
@@ -167,7 +163,7 @@ def answerable(cohorts: pd.DataFrame, claims: Iterable[str] | None = None) -> tu
     ('overall', 'cilta-ide', 'infection', 'infection-half')
     """
     found = []
-    for key in CLAIMS if claims is None else claims:
+    for key in CLAIMS:
         by, groups = _GROUPS.get(key, ("entity", ()))
         if set(groups) <= set(cohorts[by].astype(str)):
             found.append(key)

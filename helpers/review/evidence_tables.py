@@ -47,9 +47,7 @@ def evidence_as_of(*frames: pd.DataFrame) -> str:
     return printing.date(max(day for day in days if _given(day)))
 
 
-def studies_table(
-    cohorts: pd.DataFrame, sources: pd.DataFrame, *, name: str = "included-studies"
-) -> Table:
+def studies_table(cohorts: pd.DataFrame, sources: pd.DataFrame) -> Table:
     """Print the included studies: trial or registry, registration, product, size and links.
 
     Cohorts without a row in `sources` have no links.
@@ -94,12 +92,12 @@ def studies_table(
             "Median follow-up, months": ("median_follow_up_months", "number1"),
             "Publication": publication,
         },
-        name=name,
+        name="included-studies",
         search=True,
     )
 
 
-def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods") -> Table:
+def review_methods_table(methods: pd.DataFrame) -> Table:
     """Print what is known of how the review was made; what was not found says so.
 
     >>> from helpers import load_context
@@ -114,12 +112,12 @@ def review_methods_table(methods: pd.DataFrame, *, name: str = "review-methods")
             "What is known": lambda one: one["known"] if _given(one["known"]) else "Not found",
             "Where we looked": "where_seen",
         },
-        name=name,
+        name="review-methods",
         long=False,
     )
 
 
-def reporting_items_table(items: pd.DataFrame, *, name: str = "prisma-items") -> Table:
+def reporting_items_table(items: pd.DataFrame) -> Table:
     """Print the items of PRISMA 2020, and whether the texts at hand answer them.
 
     >>> from helpers import load_context
@@ -137,16 +135,14 @@ def reporting_items_table(items: pd.DataFrame, *, name: str = "prisma-items") ->
             "Seen": "seen",
             "Where": "where_seen",
         },
-        name=name,
+        name="prisma-items",
     )
 
 
 _SEEN = ("seen", "in part", "not seen")
 
 
-def definitions_table(
-    definitions: pd.DataFrame, sources: pd.DataFrame, *, name: str = "nrm-definitions"
-) -> Table:
+def definitions_table(definitions: pd.DataFrame, sources: pd.DataFrame) -> Table:
     """Print how publications count nonrelapse mortality, with the cohorts that rest on them.
 
     >>> from helpers import load_context, load_sources
@@ -165,12 +161,12 @@ def definitions_table(
             "Deaths of unknown cause": "unknown_cause",
             "Source": _linked,
         },
-        name=name,
+        name="nrm-definitions",
         long=False,
     )
 
 
-def forecasts_table(forecasts: Iterable[Forecast], *, name: str = "forecasts") -> Table:
+def forecasts_table(forecasts: Iterable[Forecast]) -> Table:
     """Print the forecasts: the interval of the true rate of a new, similar cohort.
 
     >>> from helpers.review.since_then import frozen_forecasts
@@ -191,7 +187,7 @@ def forecasts_table(forecasts: Iterable[Forecast], *, name: str = "forecasts") -
             "glmm": (f"GLMM, 95% interval,{printing.HARD}%", ""),
             "bayes": (f"Bayes, 95% interval,{printing.HARD}%", ""),
         },
-        name=name,
+        name="forecasts",
     )  # fmt: skip
 
 
@@ -232,7 +228,7 @@ def _notes(one: dict[str, Any]) -> Cell:
     return printing.capital("; ".join(said)) if said else None
 
 
-def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
+def later_table(later: pd.DataFrame) -> Table:
     """Print the later reports with the class of their evidence, best first.
 
     >>> from helpers import load_context
@@ -251,12 +247,12 @@ def later_table(later: pd.DataFrame, *, name: str = "reports-since") -> Table:
             "Notes": _notes,
         },
         groups="Evidence",
-        name=name,
+        name="reports-since",
         search=True,
     )
 
 
-def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -> Table:
+def coverage_table(checks: Iterable[ForecastCheck]) -> Table:
     """Print how many later reports lie within their forecasts, by kind of report and by model.
 
     >>> from helpers.review.since_then import check_forecasts
@@ -285,7 +281,7 @@ def coverage_table(checks: Iterable[ForecastCheck], *, name: str = "coverage") -
             "near": ("Within the interval of the true rate", "count"),
             "width": ("Mean width, points", "number1"), "score": ("Interval score", "number1"),
         },
-        groups="kind", name=name,
+        groups="kind", name="coverage",
     )  # fmt: skip
 
 
@@ -300,7 +296,7 @@ def _line(kind: str, one: ForecastScore, part: list[ForecastCheck]) -> dict[str,
     }  # fmt: skip
 
 
-def update_table(effects: pd.DataFrame, *, name: str = "update") -> Table:
+def update_table(effects: pd.DataFrame) -> Table:
     """Print the pooled rates before and after the update.
 
     >>> from helpers.review.since_then import update_effects
@@ -323,11 +319,11 @@ def update_table(effects: pd.DataFrame, *, name: str = "update") -> Table:
             f"Updated, 95% CI,{printing.HARD}%": lambda one: rate(one, "after"),
             "With the most deaths implied": ("after_most", "percent"),
         },
-        name=name,
+        name="update",
     )
 
 
-def rules_table(rules: pd.DataFrame, *, name: str = "rules") -> Table:
+def rules_table(rules: pd.DataFrame) -> Table:
     """Print what has changed in labels, indications and monitoring, in order of time.
 
     >>> from helpers import load_context
@@ -344,6 +340,6 @@ def rules_table(rules: pd.DataFrame, *, name: str = "rules") -> Table:
             "Change": "change",
             "Source": _linked,
         },
-        name=name,
+        name="rules",
         long=False,
     )

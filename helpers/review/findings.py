@@ -376,9 +376,7 @@ def new_cohort(fit: PoolResult) -> Interval | None:
     return None if _inconsistency(fit).down is None else limits
 
 
-def new_cohort_words(
-    fit: PoolResult, *, name: bool = False, unit: printing.Unit = "percent"
-) -> str:
+def new_cohort_words(fit: PoolResult, *, name: bool = False) -> str:
     r"""Say where the true rate of a new, similar cohort may lie, or why nothing is said.
 
     Parameters
@@ -387,8 +385,6 @@ def new_cohort_words(
         Pooled proportions.
     name : bool
         Whether to name the interval and its level, as a report does.
-    unit : {"percent", "per_1000"}
-        How the limits are printed.
 
     Examples
     --------
@@ -403,9 +399,9 @@ def new_cohort_words(
             f"{'is' if fit.k == 1 else 'are'} too few to estimate how true rates vary"
         )
     if name:
-        label, digits = "prediction interval was", _DIGITS[unit]
-        return f"the {printing.interval(limits, fit.level, unit=unit, digits=digits, name=label)}"
-    where = printing.percent_range(limits) if unit == "percent" else f"{_range(limits)} of 1,000"
+        label = "prediction interval was"
+        return f"the {printing.interval(limits, fit.level, digits=_DIGITS['percent'], name=label)}"
+    where = printing.percent_range(limits)
     return f"the true rate of a new, similar cohort may lie anywhere from {where}"
 
 

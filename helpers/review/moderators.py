@@ -14,7 +14,6 @@ from ..errors import MetaAnalysisError
 from ..evidence import load_cohorts
 from ..shared_results import shared_in_a_build
 from .published.models import (
-    PERMUTATION_SEED,
     PERMUTATIONS,
     published_analyses,
     published_models,
@@ -92,9 +91,6 @@ def false_alarm(tests: int, level: float = 0.05) -> float:
 def subgroup_tests(
     analyses: Sequence[str] | None = None,
     cohorts: pd.DataFrame | None = None,
-    *,
-    draws: int = 1000,
-    seed: int = 1,
 ) -> pd.DataFrame:
     """Test each published subgroup comparison in several ways.
 
@@ -104,8 +100,6 @@ def subgroup_tests(
         Names of `published_analyses`, which is the default.
     cohorts : DataFrame, optional
         Cohorts; the book's by default.
-    draws, seed : int
-        Simulated data sets behind each calibrated p-value, and their seed.
 
     Returns
     -------
@@ -129,7 +123,7 @@ def subgroup_tests(
         common = published_subgroup(name, cohorts, group_tau2="common")
         normal = published_subgroup(name, cohorts, model="random", tau2_method="REML")
         fits = list(separate.groups.values())
-        found = separate.calibrated_test(draws, seed=seed)
+        found = separate.calibrated_test(1000, seed=1)
         rows.append(
             {
                 "analysis": name,
@@ -152,7 +146,6 @@ def regression_overview(
     cohorts: pd.DataFrame | None = None,
     *,
     draws: int = PERMUTATIONS,
-    seed: int = PERMUTATION_SEED,
 ) -> pd.DataFrame:
     """Fit the twelve published regressions and permute their moderators.
 
@@ -160,7 +153,7 @@ def regression_overview(
     ----------
     cohorts : DataFrame, optional
         Cohorts; the book's by default.
-    draws, seed : int
+    draws : int
         As in `helpers.review.published.models.published_permutation`.
 
     Returns
@@ -192,23 +185,21 @@ def regression_overview(
                 "df1": test.df,
                 "df2": int(fit.df[0]),
                 "p": test.p,
-                "permutation": published_permutation(name, cohorts, draws=draws, seed=seed).p,
+                "permutation": published_permutation(name, cohorts, draws=draws).p,
                 "glmm": published_regression(name, cohorts, model="glmm", ci_method="t").omnibus.p,
             }
         )
     return pd.DataFrame(rows)
 
 
-def regression_variants(
-    name: str, cohorts: pd.DataFrame | None = None, *, formula: str | None = None
-) -> list[Variant]:
+def regression_variants(name: str, cohorts: pd.DataFrame | None = None) -> list[Variant]:
     """Fit one published regression in every way of `VARIANTS`.
 
     Parameters
     ----------
     name : str
         One of `published_models`.
-    cohorts, formula
+    cohorts
         As in `helpers.review.published.models.published_regression`.
 
     Returns
@@ -225,7 +216,7 @@ def regression_variants(
     made = []
     for words, options in VARIANTS.items():
         try:
-            fit = published_regression(name, cohorts, formula=formula, **options)
+            fit = published_regression(name, cohorts, **options)
         except MetaAnalysisError as error:
             made.append(Variant(words, None, str(error)))
         else:
@@ -294,14 +285,15 @@ def _factor_p(fit: RegressionResult, factor: str) -> float:
         return float("nan")
 
 
-def cross_tabulation(
-    cohorts: pd.DataFrame, rows: str, columns: Sequence[str], missing: str = "not reported"
-) -> pd.DataFrame:
+_MISSING = "not reported"
+
+
+def cross_tabulation(cohorts: pd.DataFrame, rows: str, columns: Sequence[str]) -> pd.DataFrame:
     """Count cohorts, patients and deaths in every combination of characteristics.
 
     A row for every combination of the levels that occur, empty ones included: the characteristics
-    (categorical, in order), cohorts, patients, nonrelapse_deaths. `missing` is the level of cohorts
-    without a value.
+    (categorical, in order), cohorts, patients, nonrelapse_deaths. Cohorts without a value have the
+    level "not reported".
 
     >>> data = pd.DataFrame({"product": ["a", "b"], "setting": ["trial", "registry"],
     ...                      "patients": [10, 20], "nonrelapse_deaths": [1, 2]})
@@ -318,9 +310,9 @@ def cross_tabulation(
     for key in keys:
         column = cohorts[key]
         order = column.cat.categories if hasattr(column, "cat") else column.dropna().unique()
-        values = column.astype(object).where(column.notna(), missing).astype(str)
+        values = column.astype(object).where(column.notna(), _MISSING).astype(str)
         levels = [str(level) for level in order if str(level) in set(values)]
-        levels += [missing] if missing in set(values) and missing not in levels else []
+        levels += [_MISSING] if _MISSING in set(values) and _MISSING not in levels else []
         made[key] = pd.Categorical(values, categories=levels)
     frame = cohorts[["patients", "nonrelapse_deaths"]].assign(**made)
     grouped = frame.groupby(keys, observed=False)

@@ -14,7 +14,7 @@ from densities import binomial, normal
 from reference_values import PATH
 
 from helpers.engine.counts.fit import fit_glmm
-from helpers.engine.counts.inference import heterogeneity_tests, wald_test
+from helpers.engine.counts.inference import heterogeneity_tests
 from helpers.engine.counts.kernel import gauss_hermite, study_terms
 from helpers.engine.counts.profile import (
     LimitStatus,
@@ -238,16 +238,6 @@ def test_weights_of_large_studies_are_inverse_variance_weights() -> None:
     fit = fit_glmm(x, n)
     w = 1 / (n / (x * (n - x)) + fit.tau2[0])
     np.testing.assert_allclose(information_weights(fit)[0], 100 * w / w.sum(), rtol=1e-4)
-
-
-def test_wald_test_is_the_quadratic_form() -> None:
-    fit = fit_glmm(EVENTS, N, SETTING)
-    b, V = fit.beta[0, [1, 3]], fit.vcov[0][np.ix_([1, 3], [1, 3])]
-    test = wald_test(fit, [1, 3])
-    assert test.statistic[0] == pytest.approx(b @ np.linalg.inv(V) @ b, rel=1e-10)
-    assert test.p[0] == pytest.approx(scipy.stats.chi2.sf(test.statistic[0], 2), rel=1e-10)
-    with pytest.raises(MetaAnalysisError, match="at least one"):
-        wald_test(fit, [])
 
 
 def test_tests_of_heterogeneity_by_hand() -> None:

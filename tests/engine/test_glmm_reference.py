@@ -17,9 +17,10 @@ from reference_values import PATH
 from scipy.stats import chi2
 
 from helpers.engine.counts.fit import GLMMFit, fit_glmm
-from helpers.engine.counts.inference import heterogeneity_tests, wald_test
+from helpers.engine.counts.inference import heterogeneity_tests
 from helpers.engine.counts.weights import empirical_bayes
 from helpers.engine.distributions import norm_ppf
+from helpers.engine.wald import wald_test
 
 REFERENCE = json.loads((PATH).read_text(encoding="utf-8"))
 EVENTS = np.array(REFERENCE["data"]["deaths"], dtype=float)
@@ -88,7 +89,8 @@ def differences(fit: GLMMFit, entry: dict[str, Any]) -> dict[str, tuple[float, i
         V = np.array(entry["vcov"])
         add("vcov", fit.vcov[0].ravel(), V.ravel(), np.outer(se, se).ravel())
     if "QM" in entry:
-        test = wald_test(fit, np.arange(1, len(coef)))
+        L = np.eye(len(coef))[1:]
+        test = wald_test(fit.beta[0], fit.vcov[0], L, np.zeros(len(L)), None, "moderators")
         assert test.df == entry["QM.df"]
         # a root of QM is a distance in standard errors, as above
         add("QM", np.sqrt(test.statistic), np.sqrt(entry["QM"]), 1.0 + np.sqrt(entry["QM"]))

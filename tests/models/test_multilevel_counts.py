@@ -56,7 +56,7 @@ def fine(
 def problem(x: Any = X, n: Any = N) -> NestedCounts:
     basis = np.full((len(x), 1), len(x) ** -0.5)
     starts = np.flatnonzero(np.r_[True, np.diff(CODES) > 0])
-    return NestedCounts(prepare("binomial", x[None], n[None]), basis, None, None, CODES, starts)
+    return NestedCounts(prepare("binomial", x[None], n[None]), basis, None, CODES, starts)
 
 
 def at(mu: float, between: float, within: float) -> Any:
@@ -95,7 +95,7 @@ def test_the_likelihood_is_scipys_nested_quadrature() -> None:
     expected = np.log(integrate.quad(given, -4.5, 4.5, epsabs=0, epsrel=1e-10)[0])
     basis = np.full((2, 1), 2**-0.5)
     one = NestedCounts(
-        prepare("binomial", x[None], n[None]), basis, None, None, np.zeros(2, int), np.zeros(1, int)
+        prepare("binomial", x[None], n[None]), basis, None, np.zeros(2, int), np.zeros(1, int)
     )
     theta = np.array([[-2.0 * 2**0.5, 0.36, 0.16]])
     value = one.evaluate(theta, 41, NormalVariation(gauss_hermite(30)))[0] + one.saturated()

@@ -118,7 +118,7 @@ class GoshResult(Shown):
         """
         return fit_mixtures(self.mu[self.converged], most)
 
-    def clouds(self, most: int = 3) -> pd.DataFrame:
+    def clouds(self) -> pd.DataFrame:
         """Clouds of estimates by the mixture with the smallest BIC, and who is in them.
 
         Returns
@@ -128,7 +128,7 @@ class GoshResult(Shown):
             scale), then one column per study: the share of the component's subsets that hold the
             study. A study that makes a cloud has shares near 0 and 1.
         """
-        best = min(self.mixtures(most), key=lambda m: m.bic)
+        best = min(self.mixtures(), key=lambda m: m.bic)
         inside = best.membership(self.mu[self.converged])
         mass = inside.sum(axis=0)
         held = inside.T @ self.member[self.converged].astype(float) / mass[:, None]

@@ -48,7 +48,7 @@ def _log_density(x: Array, weights: Array, means: Array, sds: Array) -> Array:
     return np.log(weights) - np.log(sds) - 0.5 * z * z - 0.5 * np.log(2.0 * np.pi)
 
 
-def fit_mixtures(values: ArrayLike, most: int = 3, *, max_iter: int = 2000) -> tuple[Mixture, ...]:
+def fit_mixtures(values: ArrayLike, most: int = 3) -> tuple[Mixture, ...]:
     """Mixtures with 1, 2, ..., `most` components.
 
     Each begins with equal shares of the sorted values. A component's standard deviation is kept
@@ -67,15 +67,15 @@ def fit_mixtures(values: ArrayLike, most: int = 3, *, max_iter: int = 2000) -> t
     count = count[used]
     spread = float(np.sqrt(count @ (centre - count @ centre / total) ** 2 / total))
     floor = spread / 50.0
-    return tuple(_em(centre, count, total, m, floor, max_iter) for m in range(1, most + 1))
+    return tuple(_em(centre, count, total, m, floor) for m in range(1, most + 1))
 
 
-def _em(x: Array, count: Array, total: int, m: int, floor: float, max_iter: int) -> Mixture:
+def _em(x: Array, count: Array, total: int, m: int, floor: float) -> Mixture:
     rank = (np.cumsum(count) - 0.5 * count) / total
     part = np.minimum((rank * m).astype(int), m - 1)
     share = np.eye(m)[part] * 0.98 + 0.02 / m
     before, converged = -np.inf, False
-    for _ in range(max_iter):
+    for _ in range(2000):
         mass = count @ share
         means = (count * x) @ share / mass
         variance = np.einsum("r,rm,rm->m", count, share, (x[:, None] - means) ** 2) / mass

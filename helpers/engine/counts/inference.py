@@ -1,13 +1,12 @@
-"""Tests on GLMM fits: heterogeneity, the between-study variance and coefficients."""
+"""Tests on GLMM fits: heterogeneity and the between-study variance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ...errors import MetaAnalysisError
 from ..summaries import LIKELIHOOD_RATIO, Heterogeneity, homogeneity_p
 from .batch import Problem
 from .fit import GLMMFit
@@ -63,15 +62,6 @@ class GLMMHeterogeneity:
             tau2_lrt=float(self.lrt_tau2[0]) if tau2 else None,
             tau2_p=float(self.p_tau2[0]) if tau2 else None,
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WaldTest:
-    """Wald chi-squared test that some coefficients are zero, arrays of shape ``(R,)``."""
-
-    statistic: Array
-    df: int
-    p: Array
 
 
 def heterogeneity_tests(fit: GLMMFit) -> GLMMHeterogeneity:
@@ -136,31 +126,6 @@ def _seen_df(problem: Problem, w: Array) -> NDArray[np.intp]:
     rank = (spread > 1e-10 * np.maximum(spread[:, -1:], 1e-300)).sum(axis=1)
     number = problem.weighted(seen).sum(axis=1)
     return np.maximum(number - rank, 0).astype(np.intp)
-
-
-def wald_test(fit: GLMMFit, columns: ArrayLike) -> WaldTest:
-    """Wald test that the coefficients ``columns`` are all zero.
-
-    The covariance is the beta block of the joint inverse observed information.
-
-    Examples
-    --------
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> X = np.column_stack([np.ones(6), [0, 0, 0, 1, 1, 1]])
-    >>> fit = fit_glmm([3, 1, 8, 12, 9, 20], [40, 25, 60, 55, 48, 70], X)
-    >>> test = wald_test(fit, [1])
-    >>> print(round(float(test.statistic[0]), 3), test.df, round(float(test.p[0]), 4))
-    9.278 1 0.0023
-    """
-    chosen = np.atleast_1d(np.asarray(columns, dtype=np.intp))
-    if not chosen.size:
-        raise MetaAnalysisError("wald_test needs at least one column")
-    statistic = np.full(len(fit), np.nan)
-    rows = np.flatnonzero(fit.converged)
-    b = fit.beta[np.ix_(rows, chosen)]
-    V = fit.vcov[rows][:, chosen[:, None], chosen]
-    statistic[rows] = (b * np.linalg.solve(V, b[..., None])[..., 0]).sum(axis=1)
-    return WaldTest(statistic, len(chosen), homogeneity_p(statistic, len(chosen)))
 
 
 def quadrature_error(fit: GLMMFit, points: int = 60) -> Array:

@@ -44,10 +44,7 @@ class NestedCounts:
 
     studies: Studies  # shape (1 or r, k)
     X: Array  # orthonormal design, shape (k, p)
-    #: `offset`, `times`, shape (r, k): known part of the linear predictor; how often each cohort
-    #: takes part.
-    offset: Array | None
-    times: Array | None
+    times: Array | None  # how often each cohort takes part, shape (r, k)
     #: `codes`, `starts`: cluster of each cohort, counted from 0; where each cluster begins.
     codes: NDArray[np.intp]
     starts: NDArray[np.intp]
@@ -57,7 +54,6 @@ class NestedCounts:
         return replace(
             self,
             studies=self.studies if len(self.studies.x) == 1 else self.studies.take(rows),
-            offset=None if self.offset is None else self.offset[rows],
             times=None if self.times is None else self.times[rows],
         )
 
@@ -119,7 +115,6 @@ class NestedCounts:
         between, within = theta[:, p], theta[:, p + 1]
         root = np.sqrt(between)
         eta = theta[:, :p] @ self.X.T
-        eta = eta if self.offset is None else eta + self.offset
         mode, scale = self.modes(eta, root, within)
         z, share = gauss_hermite(outer)
         u = mode[:, None] + scale[:, None] * z[:, None]  # (r, nodes, clusters)
@@ -161,8 +156,9 @@ class NestedCounts:
         w = np.where(s.n > 0, s.v_guess, 0.0)
         w = w / (1.0 + total[:, None] * w)
         w = w if self.times is None else w * self.times
-        y = s.t_guess if self.offset is None else s.t_guess - self.offset
-        return solve_positive(np.einsum("rk,ka,kb->rab", w, self.X, self.X), (w * y) @ self.X)
+        return solve_positive(
+            np.einsum("rk,ka,kb->rab", w, self.X, self.X), (w * s.t_guess) @ self.X
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,20 +188,18 @@ def fit_nested_counts(
     codes: NDArray[np.intp],
     times: ArrayLike | None = None,
     *,
-    offset: Array | None = None,
     fixed: tuple[ArrayLike | None, ArrayLike | None] = (None, None),
     family: Family = "binomial",
     quad_points: int = QUAD_POINTS,
 ) -> NestedCountsFit:
     """Fit the nested model to one or many rows of counts, shape (k,) or (R, k).
 
-    `X`, shape (k, p), has full rank in every row, and p may be 0 beside an `offset`, the known part
-    of the linear predictor; `times` says how often each cohort takes part. `fixed` are the
-    variances between and within that are held, a number or (R,) each, or None.
+    `X`, shape (k, p), has full rank in every row; `times` says how often each cohort takes part.
+    `fixed` are the variances between and within that are held, a number or (R,) each, or None.
     """
     data = check_data(events, n, None, times, None, family)
     held = [None if f is None else np.atleast_1d(np.asarray(f, dtype=float)) for f in fixed]
-    rows = max(data.rows, *(1 if a is None else len(a) for a in (*held, offset)))
+    rows = max(data.rows, *(1 if a is None else len(a) for a in held))
     p, (basis, triangle) = X.shape[1], np.linalg.qr(X)
     lift = np.eye(X.shape[1] + 2)
     lift[:-2, :-2] = np.linalg.inv(triangle)
@@ -218,7 +212,6 @@ def fit_nested_counts(
     problem = NestedCounts(
         prepare(family, *np.broadcast_arrays(data.events[:, order], data.n[:, order])),
         basis[order],
-        every(offset),
         every(data.weights),
         dense,
         np.flatnonzero(np.r_[True, np.diff(dense) > 0]),
@@ -277,7 +270,7 @@ def _candidates(
     s, p = problem.studies, problem.X.shape[1]
     least = float(1.0 / np.where(s.n > 0, s.v_guess, 0.0).max())
     residual = s.t_guess - problem.start(np.full(rows, 100.0 * least)) @ problem.X.T
-    widest = np.where(s.n > 0, np.abs(residual if problem.offset is None else 0.0), 0.0).max()
+    widest = np.where(s.n > 0, np.abs(residual), 0.0).max()
     ladder = np.r_[0.0, np.geomspace(0.2 * least, max(1.0, 2.0 * widest**2), _LEVELS)]
     axes = [
         np.broadcast_to(ladder, (rows, _LEVELS + 1)) if b is None else b[:, None] for b in bounds

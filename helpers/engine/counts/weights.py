@@ -51,9 +51,9 @@ def fitted_chunks(
         yield index, problem, eta, fit.tau2[index][:, None]
 
 
-def empirical_bayes(fit: GLMMFit, points: int | None = None) -> EmpiricalBayes:
-    """Shrunken study-level estimates of the GLMM; the default of `points` is at least 40."""
-    nodes = gauss_hermite(max(40, fit.quad_points) if points is None else points)
+def empirical_bayes(fit: GLMMFit) -> EmpiricalBayes:
+    """Shrunken study-level estimates of the GLMM, by at least 40 nodes of quadrature."""
+    nodes = gauss_hermite(max(40, fit.quad_points))
     shape = (len(fit), fit.data.k)
     fitted, mode, scale, mean, sd, rate = (np.full(shape, np.nan) for _ in range(6))
     for index, problem, eta, tau2 in fitted_chunks(fit, len(nodes[0])):

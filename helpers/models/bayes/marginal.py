@@ -305,17 +305,15 @@ class Marginal(Shown):
         lower, upper = self.quantile([at, at + level])
         return Interval(float(lower), float(upper))
 
-    def expectation(self, function: Callable[[Array], Array], *, splits: int = 1) -> Any:
+    def expectation(self, function: Callable[[Array], Array]) -> Any:
         """Mean of a bounded smooth `function` of the quantity.
 
         Parameters
         ----------
         function : callable
             Takes points of shape (N,), returns shape (..., N).
-        splits : int
-            Parts into which every panel is cut (for functions narrower than the density).
         """
-        x, weights = self.nodes(splits)
+        x, weights = self.nodes()
         return np.asarray(function(x)) @ weights
 
     def points(self) -> tuple[Array, Array]:

@@ -25,6 +25,7 @@ from ...errors import ConvergenceError
 
 #: Nodes of one panel; every second one makes the half grid.
 NODES = 31
+_MOST = 400  # panels
 _TAIL = 3  # last coefficients, which measure what the polynomial leaves out
 
 
@@ -77,7 +78,6 @@ def adapt(
     tolerance: float,
     tail_tolerance: float,
     emphasis: Callable[[Array], Array] | None = None,
-    max_panels: int = 400,
 ) -> PanelGrid:
     """Halve panels until the function is resolved on each of them.
 
@@ -120,9 +120,9 @@ def adapt(
         kept_values.append(logs[~bad])
         kept += int((~bad).sum())
         kept_total = kept_total + full[:, ~bad].sum(axis=1)
-        if kept + 2 * int(bad.sum()) > max_panels:
+        if kept + 2 * int(bad.sum()) > _MOST:
             raise ConvergenceError(
-                f"a density needs more than {max_panels} panels to be integrated to {tolerance:g}"
+                f"a density needs more than {_MOST} panels to be integrated to {tolerance:g}"
             )
         middle = 0.5 * (left[bad] + right[bad])
         left, right = (

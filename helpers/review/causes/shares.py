@@ -142,7 +142,6 @@ def infection_share(
     group: str | None = None,
     *,
     unknown: Unknown = "none",
-    level: float = LEVEL,
 ) -> CauseShare:
     """Share of infection: :func:`cause_share` of the class "infection".
 
@@ -152,15 +151,13 @@ def infection_share(
     >>> trial.deaths, trial.n
     (75, 127)
     """
-    return cause_share("infection", grouping, group, unknown=unknown, level=level)
+    return cause_share("infection", grouping, group, unknown=unknown)
 
 
 def share_bounds(
     cause: str | Iterable[str] = "infection",
     grouping: str | CauseTable = "all, eleven causes",
     group: str | None = None,
-    *,
-    level: float = LEVEL,
 ) -> ShareBounds:
     """Bound a share whatever the deaths without a known cause were.
 
@@ -171,7 +168,7 @@ def share_bounds(
 
     Parameters
     ----------
-    cause, grouping, group, level
+    cause, grouping, group
         As for :func:`cause_share`.
 
     Examples
@@ -183,8 +180,7 @@ def share_bounds(
     table = grouping if isinstance(grouping, CauseTable) else cause_table(grouping)
     names = (cause,) if isinstance(cause, str) else tuple(cause)
     none, random, every = (
-        cause_share(names, table, group, unknown=how, level=level)
-        for how in ("none", "random", "all")
+        cause_share(names, table, group, unknown=how) for how in ("none", "random", "all")
     )
     rows = range(len(table.groups)) if group is None else [table.row(group)]
     return ShareBounds(none, random, every, int(table.unknown[list(rows)].sum()))

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from .weights import DeathWeights
 
 
-def chi_squared_table(
-    checks: Iterable[ChiSquaredCheck], *, name: str = "chi-squared-tests"
-) -> Table:
+def chi_squared_table(checks: Iterable[ChiSquaredCheck]) -> Table:
     """Print the published chi-squared tests beside ours and the p-values of random tables.
 
     Examples
@@ -55,16 +53,11 @@ def chi_squared_table(
             f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those "
             "with an expected count below five."
         ],
-        name=name,
+        name="chi-squared-tests",
     )
 
 
-def bounds_table(
-    bounds: Mapping[str, ShareBounds],
-    caption: str = "Share of infection under three assumptions about unknown causes",
-    *,
-    name: str = "unknown-causes",
-) -> Table:
+def bounds_table(bounds: Mapping[str, ShareBounds]) -> Table:
     """Print shares whatever the deaths without a known cause were.
 
     Examples
@@ -88,7 +81,7 @@ def bounds_table(
     level = printing.percent(next(iter(bounds.values())).none.level, 0)
     return numbers(
         lines,
-        caption,
+        "Share of infection under three assumptions about unknown causes",
         {
             "group": "",
             "deaths": "",
@@ -102,15 +95,12 @@ def bounds_table(
             "None, like others, all: assumption about deaths of unknown cause. Limits: from the "
             f"lower {level} limit of the smallest to the upper one of the largest share."
         ],
-        name=name,
+        name="unknown-causes",
     )
 
 
 def rates_table(
-    rates: Mapping[str, CauseRate],
-    caption: str = "Deaths from infection per 1,000 treated",
-    *,
-    name: str = "deaths-per-thousand",
+    rates: Mapping[str, CauseRate], caption: str = "Deaths from infection per 1,000 treated"
 ) -> Table:
     """Print deaths of a cause per 1,000 treated, with the two estimates behind them.
 
@@ -147,17 +137,11 @@ def rates_table(
             "Mean NRM: across cohorts, by the binomial-normal model. Interval: of the product of "
             "two independent estimates, recovered from the limits of both."
         ],
-        name=name,
+        name="deaths-per-thousand",
     )
 
 
-def weights_table(
-    weights: DeathWeights,
-    share: CauseShare,
-    correlations: Iterable[float],
-    *,
-    name: str = "design-effects",
-) -> Table:
+def weights_table(weights: DeathWeights, share: CauseShare, correlations: Iterable[float]) -> Table:
     """Print what a correlation of deaths within cohorts does to the interval of a share.
 
     Examples
@@ -189,5 +173,5 @@ def weights_table(
             "deaths": ("Deaths that count", partial(printing.number, digits=0)),
             "ci": (ci, ""),
         },
-        name=name,
+        name="design-effects",
     )

@@ -71,16 +71,8 @@ class DeathWeights(Shown):
         return Interval(least / rest, min(share.deaths, rest) / rest)
 
 
-def death_weights(
-    cohorts: pd.DataFrame, *, events: str = "nonrelapse_deaths", study: str = "cohort"
-) -> DeathWeights:
+def death_weights(cohorts: pd.DataFrame) -> DeathWeights:
     """Describe how deaths spread over cohorts.
-
-    Parameters
-    ----------
-    cohorts : DataFrame
-    events, study : str
-        Columns with deaths and names.
 
     Raises
     ------
@@ -94,9 +86,9 @@ def death_weights(
     >>> weights.total, weights.cohorts[0]
     (574, 'Jacobson 2022 B')
     """
-    counts = cohorts[events].to_numpy(np.int64)
+    counts = cohorts["nonrelapse_deaths"].to_numpy(np.int64)
     order = [i for i in ties.order(counts, descending=True) if counts[i] > 0]
     if len(order) < 2:
         raise MetaAnalysisError("death_weights() needs deaths in at least two cohorts")
-    names = cohorts[study].astype(str).to_numpy()
+    names = cohorts["cohort"].astype(str).to_numpy()
     return DeathWeights(tuple(int(counts[i]) for i in order), tuple(str(names[i]) for i in order))

@@ -136,9 +136,9 @@ def _axes(ax: Axes, one: TimeContrast, ends: tuple[float, float]) -> None:
         beside(ax, printing.number(ratio), (at, ratio), (shift, 11), ha=side)
 
 
-def _pair(found: dict[str, float], gap: str = " ") -> str:
+def _pair(found: dict[str, float]) -> str:
     limits = printing.between(found["ci_lower"], found["ci_upper"], 2)
-    return f"{printing.number(found['ratio'])}{gap}({limits})"
+    return f"{printing.number(found['ratio'])} ({limits})"
 
 
 def _note(contrasts: Sequence[TimeContrast]) -> Note:

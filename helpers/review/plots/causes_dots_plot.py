@@ -12,7 +12,7 @@ from ...errors import MetaAnalysisError
 from ...views.plots import estimates, style
 from ...views.plots.note import Note, note_of, numbers
 from .. import palette
-from ..causes.shares import cause_share
+from ..causes.shares import infection_share
 from ..subject import annotate
 
 if TYPE_CHECKING:
@@ -32,27 +32,16 @@ def _sorted(groups: Iterable[str]) -> list[str]:
 
 @style.themed
 def causes_dots(
-    tables: Mapping[str, CauseTable],
-    cause: str = "infection",
-    *,
-    ax: Axes | None = None,
-    level: float = LEVEL,
-    noun: str = "known causes",
-    width: float = 720.0,
+    tables: Mapping[str, CauseTable], *, ax: Axes | None = None, width: float = 720.0
 ) -> Axes:
-    """Draw the share of one cause in each group, with the Wilson interval.
+    """Draw the share of infection in each group, with the Wilson interval.
 
     Parameters
     ----------
     tables : mapping of heading to CauseTable
         Shares are of the deaths in the columns of each table.
-    cause : str
     ax, width
         As in :func:`helpers.plots.estimates`: below 480 pixels labels stand above the marks.
-    level : float
-        Of the intervals.
-    noun : str
-        What is counted.
 
     Returns
     -------
@@ -76,7 +65,7 @@ def causes_dots(
     lines, counts = [], []
     for head, table in tables.items():
         for group in _sorted(table.groups):
-            share = cause_share(cause, table, group, unknown="random", level=level)
+            share = infection_share(table, group, unknown="random")
             lower, upper = share.ci
             label = f"{group} ({printing.count(share.n)})"
             lines.append(
@@ -85,30 +74,28 @@ def causes_dots(
             )  # fmt: skip
             counts.append(_counts(head, group, table))
     frame = _framed(lines, "causes_dots")
-    name = printing.capital(cause)
-    ax = estimates(
-        frame, quantity=f"Share of {cause} among {noun}", colour=style.ACCENT, ax=ax, width=width
-    )
+    quantity = "Share of infection among known causes"
+    ax = estimates(frame, quantity=quantity, colour=style.ACCENT, ax=ax, width=width)
     largest = all(
-        ties.largest(table.counts[row]) == table.causes.index(cause)
+        ties.largest(table.counts[row]) == table.causes.index("infection")
         for table in tables.values()
         for row in range(len(table.groups))
     )
-    caption = f"{name} accounts for {_range(frame, 'percent')} of the {noun}."
+    caption = f"Infection accounts for {_range(frame, 'percent')} of the known causes."
     if largest and len(frame) > 1:
         caption += " It is the largest class in every group."
     caption += (
-        f" Dots: shares; lines: {printing.level_text(level)} Wilson intervals, which count deaths "
+        f" Dots: shares; lines: {printing.level_text(LEVEL)} Wilson intervals, which count deaths "
         f"as independent; in brackets: deaths with a known cause."
     )
     behind = numbers(
         pd.DataFrame(counts),
-        f"Deaths by cause and group, and percent of the group's {noun}",
+        "Deaths by cause and group, and percent of the group's known causes",
         {"group": "", **{one: (printing.capital(one), "") for one in counts[0] if one != "group"}},
     )
     drawn = note_of(ax)
     assert drawn is not None
-    annotate(ax, Note(f"{name} by group", drawn.alt, caption, behind))
+    annotate(ax, Note("Infection by group", drawn.alt, caption, behind))
     return ax
 
 

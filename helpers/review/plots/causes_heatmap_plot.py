@@ -22,20 +22,17 @@ if TYPE_CHECKING:
 STEPS = (1.0, 2.0, 3.0)
 OPACITY = (0.16, 0.36, 0.62)
 ROW = 46.0  # pixels
+ALPHA = 0.05  # for all cells at once
 MOST_TURNED, LONGEST = 4, 24  # groups that stand side by side on a phone, and letters of one
 
 
 @style.themed
-def causes_heatmap(
-    test: HomogeneityTest, *, ax: Axes | None = None, alpha: float = 0.05, width: float = 720.0
-) -> Axes:
+def causes_heatmap(test: HomogeneityTest, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
     """Draw the cells of a homogeneity test.
 
     Parameters
     ----------
     test : HomogeneityTest
-    alpha : float
-        Cells whose p-value for all cells at once is below it are framed.
     ax, width
         As in :func:`helpers.plots.forest`.
 
@@ -43,7 +40,8 @@ def causes_heatmap(
     -------
     Axes
         Groups in rows, causes in columns; each cell holds the deaths and the adjusted residual
-        with its sign, and is shaded by the residual. With a note that ``show`` picks up.
+        with its sign, is shaded by the residual, and framed where its p-value for all cells at
+        once is below 0.05. With a note that ``show`` picks up.
 
     Examples
     --------
@@ -65,14 +63,14 @@ def causes_heatmap(
                  top=top)  # fmt: skip
     if len(test.table.groups) > MOST_TURNED or max(map(len, test.table.groups)) > LONGEST:
         style.wide_only(ax)
-    _cells(ax, test, alpha, turned=turned)
+    _cells(ax, test, turned=turned)
     ax.set_xticks(np.arange(len(across)) + 0.5, heads)
     ax.xaxis.tick_top()
     names = [_folded(name) for name in down] if turned else list(down)
     ax.set_yticks(np.arange(len(down)) + 0.5, fit_names(ax, names))
     grid_below(ax, hide=("left", "right", "top", "bottom"))
     _key(ax, narrow=turned)
-    annotate(ax, _note(test, alpha))
+    annotate(ax, _note(test))
     return ax
 
 
@@ -109,7 +107,7 @@ def _key(ax: Axes, *, narrow: bool) -> None:
     ).get_title().set_color(style.QUIET.light)  # fmt: skip
 
 
-def _note(test: HomogeneityTest, alpha: float) -> Note:
+def _note(test: HomogeneityTest) -> Note:
     frame = test.residual_frame()  # the cells that depart most come first
     cells = printing.listing(
         f"{row['cause']} in {row['group']} ({printing.count(row['deaths'])} deaths, "
@@ -122,7 +120,7 @@ def _note(test: HomogeneityTest, alpha: float) -> Note:
         f"(chi-squared = {printing.number(test.statistic, 1)}, df = {printing.count(test.df)}, "
         f"{p} by random tables)."
     )
-    clear = frame[(frame["p"] < alpha) & (frame["residual"] > 0)]
+    clear = frame[(frame["p"] < ALPHA) & (frame["residual"] > 0)]
     caption = (
         f"No cell differs from its expected number when all cells are tested together {tested}"
     )
@@ -150,7 +148,7 @@ def _note(test: HomogeneityTest, alpha: float) -> Note:
     )  # fmt: skip
 
 
-def _cells(ax: Axes, test: HomogeneityTest, alpha: float, *, turned: bool) -> None:
+def _cells(ax: Axes, test: HomogeneityTest, *, turned: bool) -> None:
     import seaborn as sns
     from matplotlib.colors import ListedColormap, to_rgba
     from matplotlib.patches import Rectangle
@@ -161,7 +159,7 @@ def _cells(ax: Axes, test: HomogeneityTest, alpha: float, *, turned: bool) -> No
         to_rgba(fewer, 0),
         *(to_rgba(more, opacity) for opacity in OPACITY),
     ]
-    notable, residuals = test.p_residuals < alpha, test.residuals
+    notable, residuals = test.p_residuals < ALPHA, test.residuals
     counts = test.table.counts
     if turned:
         notable, residuals, counts = notable.T, residuals.T, counts.T

@@ -31,8 +31,6 @@ def causes_shares(
     group: str | None = None,
     *,
     ax: Axes | None = None,
-    level: float = LEVEL,
-    noun: str = "nonrelapse deaths",
     width: float = 720.0,
 ) -> Axes:
     """Draw the share of each cause in one group.
@@ -42,10 +40,6 @@ def causes_shares(
     table : CauseTable
     group : str, optional
         Row of the table; the only one by default.
-    level : float
-        Of the intervals.
-    noun : str
-        What is counted.
     ax, width
         As in :func:`helpers.plots.forest`.
 
@@ -72,7 +66,7 @@ def causes_shares(
         if len(table.groups) != 1:
             raise MetaAnalysisError("causes_shares() needs group= for a table of several groups")
         group = table.groups[0]
-    shares = table.select([group]).shares(level=level)
+    shares = table.select([group]).shares()
     k = len(shares)
     narrow = width < style.NARROW
     height = (NARROW_ROW if narrow else ROW) * k + 78
@@ -99,10 +93,10 @@ def causes_shares(
         ax.set_yticks(y, names)
         _columns(ax, shares)
     grid_below(ax, "x", hide=("left",))
-    counted = f"{printing.count(int(shares['n'].iloc[0]))} {noun}"
+    counted = f"{printing.count(int(shares['n'].iloc[0]))} nonrelapse deaths"
     name_axes(ax, f"Share of {counted}, %")
-    alt, caption = _alt(shares, counted, level), _caption(shares, noun, level)
-    annotate(ax, Note("Shares of causes", alt, caption, _table(shares, level)))
+    alt, caption = _alt(shares, counted), _caption(shares)
+    annotate(ax, Note("Shares of causes", alt, caption, _table(shares)))
     return ax
 
 
@@ -132,11 +126,11 @@ def _columns(ax: Axes, shares: pd.DataFrame) -> None:
         write(second, i, printing.percent(row["share"]))
 
 
-def _alt(shares: pd.DataFrame, counted: str, level: float) -> str:
+def _alt(shares: pd.DataFrame, counted: str) -> str:
     largest = shares.iloc[ties.largest(shares["share"])]
     pairs = zip(shares["cause"], shares["share"], strict=True)
     parts = printing.listing(f"{cause} {printing.percent(share)}" for cause, share in pairs)
-    bounds = printing.interval((largest["lower"], largest["upper"]), level, name="simultaneous CI")
+    bounds = printing.interval((largest["lower"], largest["upper"]), LEVEL, name="simultaneous CI")
     many = {11: "eleven", 12: "twelve"}.get(len(shares), printing.word(len(shares)))
     return (
         f"Shares of {many} causes among {counted}, as dots with intervals: {parts}. The largest, "
@@ -144,11 +138,11 @@ def _alt(shares: pd.DataFrame, counted: str, level: float) -> str:
     )
 
 
-def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
+def _caption(shares: pd.DataFrame) -> str:
     order = shares.iloc[ties.order(shares["share"], descending=True)]
     first, others = order.iloc[0], order.iloc[1:]
     lead = printing.capital(str(first["cause"]))
-    text = f"{lead} accounts for {printing.percent(first['share'])} of the {noun}"
+    text = f"{lead} accounts for {printing.percent(first['share'])} of the nonrelapse deaths"
     known = others[~others["cause"].isin(UNKNOWN)]
     if len(known):
         second = known.iloc[0]
@@ -156,20 +150,20 @@ def _caption(shares: pd.DataFrame, noun: str, level: float) -> str:
         if first["lower"] > others["upper"].max():
             text += f", and the interval of {first['cause']} overlaps no other"
     text += (
-        f". Thick lines: {printing.percent(level, 0)} Wilson intervals of one share; thin lines: "
-        f"{printing.percent(level, 0)} simultaneous intervals for all classes (Goodman)."
+        f". Thick lines: {printing.percent(LEVEL, 0)} Wilson intervals of one share; thin lines: "
+        f"{printing.percent(LEVEL, 0)} simultaneous intervals for all classes (Goodman)."
     )
     if shares["within_one"].any():
         text += " ±1: the count is read off a bar chart and may be one lower or higher."
     return text
 
 
-def _table(shares: pd.DataFrame, level: float) -> Table:
+def _table(shares: pd.DataFrame) -> Table:
     def between(low: str, high: str) -> list[str]:
         pairs = (100 * shares[[low, high]]).itertuples(index=False)
         return [printing.between(*pair) for pair in pairs]
 
-    percent = printing.percent(level, 0)
+    percent = printing.percent(LEVEL, 0)
     return numbers(
         shares.assign(
             simultaneous=between("lower", "upper"),

@@ -50,7 +50,7 @@ def _part(part: float) -> str:
     return printing.percent(part, 0)
 
 
-def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden") -> Table:
+def burden_table(found: Mapping[Any, Burden]) -> Table:
     """Print deaths from infection per 1,000 treated, by the mean and by the median.
 
     Examples
@@ -79,11 +79,11 @@ def burden_table(found: Mapping[Any, Burden], *, name: str = "infection-burden")
             "the share of these infections among the nonrelapse deaths. Deaths of unknown cause "
             "are not counted as infections."
         ],
-        name=name,
+        name="infection-burden",
     )
 
 
-def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Table:
+def prevented_table(rows: Iterable[Prevented]) -> Table:
     """Print the what-if: so many fewer deaths if a part of them did not happen.
 
     Examples
@@ -110,7 +110,7 @@ def prevented_table(rows: Iterable[Prevented], *, name: str = "what-if") -> Tabl
             "Arithmetic, not an effect of any prophylaxis. The intervals cover how many patients "
             "die of infection, not whether prevention works."
         ],
-        name=name,
+        name="what-if",
     )
 
 
@@ -188,7 +188,7 @@ def _period(start: Any, end: Any) -> str:
     return f"day {printing.count(int(start))} to {printing.count(int(end))}"
 
 
-def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
+def timing_table(context: pd.DataFrame) -> Table:
     """Print when nonrelapse deaths happened, study by study.
 
     Examples
@@ -231,7 +231,7 @@ def timing_table(context: pd.DataFrame, *, name: str = "timing") -> Table:
             "source": ("Seen", ""),
         },
         groups="work",
-        name=name,
+        name="timing",
     )
 
 
@@ -246,7 +246,7 @@ def _estimate(row: Any) -> str:
     return f"{said} ({printing.between(100 * row.lower, 100 * row.upper, digits)})"
 
 
-def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
+def pathogen_table(context: pd.DataFrame) -> Table:
     """Print what secondary sources say about pathogens.
 
     Examples
@@ -264,13 +264,11 @@ def pathogen_table(context: pd.DataFrame, *, name: str = "pathogens") -> Table:
             "Of what": lambda row: _said(row.population, row.care),
             "Source": lambda row: _source(row, f"{row.work} ({SOURCE[row.source_type]})"),
         },
-        name=name,
+        name="pathogens",
     )
 
 
-def syntheses_table(
-    context: pd.DataFrame, ours: Mapping[str, str], *, name: str = "other-syntheses-of-infection"
-) -> Table:
+def syntheses_table(context: pd.DataFrame, ours: Mapping[str, str]) -> Table:
     """Print other syntheses and a registry beside what this evidence gives.
 
     Parameters
@@ -321,11 +319,11 @@ def syntheses_table(
             "Ours": lambda row: ours.get(row.item),
             "Seen": lambda row: _source(row, row.seen),
         },
-        name=name,
+        name="other-syntheses-of-infection",
     )
 
 
-def report_table(*, name: str = "what-to-report") -> Table:
+def report_table() -> Table:
     """Print what to report of each death from infection: the columns of the template.
 
     Examples
@@ -340,6 +338,6 @@ def report_table(*, name: str = "what-to-report") -> Table:
             "column": "text", "meaning": ("What to write", "text"), "unit": "text",
             "allowed": "text",
         },
-        name=name,
+        name="what-to-report",
         long=False,
     )  # fmt: skip

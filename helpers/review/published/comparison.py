@@ -131,7 +131,7 @@ def compare_pooled(cohorts: pd.DataFrame | None = None, **options: Any) -> pd.Da
     return pd.DataFrame(beside("pooled", ours)).drop(columns=["relation", "line"])
 
 
-def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
+def compare_coefficients(**options: Any) -> pd.DataFrame:
     """Put all published coefficients beside ours, with the text that was printed.
 
     Columns model, term, quantity (estimate, se, t, df, p, lower, upper), ours, published, printed,
@@ -143,7 +143,7 @@ def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd
 
     @cache
     def table(model: str) -> pd.DataFrame:
-        found = published_regression(model, data, **options).coefficients
+        found = published_regression(model, **options).coefficients
         terms = dict(regression_definition(model).terms)
         return found.rename(index=terms, columns=_COEFFICIENT)
 
@@ -154,7 +154,7 @@ def compare_coefficients(data: pd.DataFrame | None = None, **options: Any) -> pd
     return pd.DataFrame(beside("coefficients", ours)).drop(columns="line")
 
 
-def compare_regressions(data: pd.DataFrame | None = None, **options: Any) -> pd.DataFrame:
+def compare_regressions(**options: Any) -> pd.DataFrame:
     """Put the published numbers of whole regressions beside ours, as `compare_coefficients`.
 
     >>> len(compare_regressions())
@@ -162,7 +162,7 @@ def compare_regressions(data: pd.DataFrame | None = None, **options: Any) -> pd.
     """
 
     def ours(line: Mapping[str, Any]) -> dict[str, float | None]:
-        fit = published_regression(line["model"], data, **options)
+        fit = published_regression(line["model"], **options)
         test, found = fit.omnibus, fit.heterogeneity
         return {
             "cohorts": fit.k, "tau2": fit.tau2, "tau2_se": fit.tau2_se, "i2_percent": found.I2,

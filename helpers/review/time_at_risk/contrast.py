@@ -28,6 +28,12 @@ from ...models.regression import meta_regression
 from ...models.regression_result import RegressionResult
 
 _GROUP, _LOG_YEARS, _OFFSET = "group", "log_years", "offset"
+_PATIENTS, _MONTHS = "patients", "median_follow_up_months"
+#: How each model of deaths is fitted.
+_RATES: dict[str, Any] = {
+    "events": "nonrelapse_deaths", "study": "cohort", "measure": "log-rate", "model": "glmm",
+    "ci_method": "t",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,13 +117,10 @@ def _exponent(fit: RegressionResult) -> tuple[float, Interval]:
     return float(row["estimate"]), limits
 
 
-def _followed(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    missing = [name for name in columns if name not in data.columns]
-    if missing:
-        raise MetaAnalysisError(f"no column {', '.join(map(repr, missing))}")
-    months = data[columns[-1]].astype(float)
+def _followed(data: pd.DataFrame) -> pd.DataFrame:
+    months = data[_MONTHS].astype(float)
     if (months <= 0).any():
-        raise MetaAnalysisError(f"{columns[-1]}: expected months above 0")
+        raise MetaAnalysisError(f"{_MONTHS}: expected months above 0")
     kept = data[months.notna()]
     return kept.assign(**{_LOG_YEARS: np.log(months[months.notna()] / 12.0)})
 
@@ -127,36 +130,32 @@ def time_contrast(
     *,
     by: str,
     levels: tuple[str, str],
-    events: str = "nonrelapse_deaths",
-    n: str = "patients",
-    follow_up: str = "median_follow_up_months",
-    study: str = "cohort",
     exponents: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     factor: Sequence[float] | float = 1.0,
-    level: float = LEVEL,
 ) -> TimeContrast:
     """Compare two groups of cohorts under each assumption on when deaths happen.
 
     Parameters
     ----------
     data : DataFrame
+        As `helpers.load_cohorts` gives it. Cohorts without a follow-up take no part, at any
+        exponent, so that all ratios are of the same cohorts.
     by, levels
         Grouping column, and the two levels: the ratio is of the first over the second.
-    events, n, follow_up, study : str
-        Columns; follow-up is the median in months. Cohorts without it take no part, at any
-        exponent, so that all ratios are of the same cohorts.
     exponents : sequence of float
         0 and 1 are always among them.
     factor : float or sequence of float
         Person-time really observed relative to patients times follow-up, for all rows of
         `data` or each (see `simulate_person_time`). It enters as factor to the exponent.
-    level : float
-        Of the intervals, which are by t.
 
     Raises
     ------
     MetaAnalysisError
         A level without cohorts, a missing column, follow-up or a factor not above 0.
+
+    Notes
+    -----
+    Intervals are by t.
 
     Examples
     --------
@@ -165,7 +164,6 @@ def time_contrast(
     >>> {name: round(found.at(g)["ratio"], 2) for name, g in (("crude", 0), ("rate", 1))}
     {'crude': 1.81, 'rate': 2.17}
     """
-    columns = [by, events, n, study, follow_up]
     share = np.broadcast_to(np.asarray(factor, dtype=float), (len(data),))
     if not (np.isfinite(share) & (share > 0)).all():
         raise MetaAnalysisError("factor: expected numbers above 0")
@@ -173,29 +171,27 @@ def time_contrast(
         raise MetaAnalysisError(f"no column {by!r}")
     group = data[by].astype(str)
     chosen = data.assign(**{"share": share})[group.isin(levels)]
-    rows = _followed(chosen, columns)
+    rows = _followed(chosen)
     names = rows[by].astype(str)
     k = {one: int((names == one).sum()) for one in levels}
     if len(k) < 2 or not all(k.values()):
         raise MetaAnalysisError(f"{by}: expected cohorts with follow-up in both of {levels}")
     rows = rows.assign(**{_GROUP: (names == levels[0]).astype(float)})
-    options: dict[str, Any] = {"events": events, "study": study, "measure": "log-rate"}
-    options |= {"model": "glmm", "ci_method": "t", "level": level}
     grid = np.unique(np.concatenate([[0.0, 1.0], np.asarray(exponents, dtype=float)]))
     years = np.exp(rows[_LOG_YEARS]) * rows["share"]
     fits = tuple(
         meta_regression(
-            rows.assign(**{_OFFSET: rows[n] * years**g}), _GROUP, time=_OFFSET, **options
+            rows.assign(**{_OFFSET: rows[_PATIENTS] * years**g}), _GROUP, time=_OFFSET, **_RATES
         )
         for g in grid
     )
-    covariate = meta_regression(rows, f"{_GROUP} + {_LOG_YEARS}", time=n, **options)
+    covariate = meta_regression(rows, f"{_GROUP} + {_LOG_YEARS}", time=_PATIENTS, **_RATES)
     found = [_ratio(fit) for fit in fits]
     arrays = {name: np.array([one[name] for one in found]) for name in found[0]}
     arrays["tau2"] = np.array([fit.tau2 for fit in fits])
     for values in (grid, *arrays.values()):
         values.flags.writeable = False
-    left = tuple(chosen.loc[chosen[follow_up].isna(), study].astype(str))
+    left = tuple(chosen.loc[chosen[_MONTHS].isna(), "cohort"].astype(str))
     return TimeContrast(by, (levels[0], levels[1]), k, left, grid, fits=fits, covariate=covariate,
                         **arrays)  # fmt: skip
 
@@ -205,7 +201,6 @@ def contrast_versions(
     *,
     by: str,
     pairs: Sequence[tuple[str, str]],
-    **options: Any,
 ) -> pd.DataFrame:
     """Repeat comparisons on several tables, each with its factor of person-time.
 
@@ -217,8 +212,6 @@ def contrast_versions(
         Grouping column.
     pairs : sequence of (str, str)
         The `levels` of each comparison.
-    **options
-        Handed to `time_contrast`.
 
     Returns
     -------
@@ -238,9 +231,7 @@ def contrast_versions(
     rows = []
     for pair in pairs:
         for name, (data, factor) in versions.items():
-            one = time_contrast(
-                data, by=by, levels=pair, exponents=(0.0, 1.0), factor=factor, **options
-            )
+            one = time_contrast(data, by=by, levels=pair, exponents=(0.0, 1.0), factor=factor)
             last = one.at(1.0)
             row = {"comparison": one.name, "version": name, "k": sum(one.k.values())}
             row |= {"per_patient": one.at(0.0)["ratio"], "adjusted": one.adjusted()["ratio"]}
@@ -251,22 +242,12 @@ def contrast_versions(
 
 def follow_up_exponent(
     data: pd.DataFrame,
-    formula: str = "1",
-    *,
-    events: str = "nonrelapse_deaths",
-    n: str = "patients",
-    follow_up: str = "median_follow_up_months",
-    study: str = "cohort",
-    level: float = LEVEL,
 ) -> tuple[float, Interval, RegressionResult]:
     """Estimate how deaths per patient grow with follow-up: proportional to follow-up ** g.
 
     Parameters
     ----------
     data : DataFrame
-    formula : str
-        Further moderators, such as "product"; "1" for none.
-    events, n, follow_up, study, level
         As in `time_contrast`.
 
     Returns
@@ -280,10 +261,5 @@ def follow_up_exponent(
     >>> round(follow_up_exponent(load_cohorts())[0], 2)
     0.31
     """
-    rows = _followed(data, [events, n, study, follow_up])
-    terms = _LOG_YEARS if formula.strip() == "1" else f"{formula} + {_LOG_YEARS}"
-    fit = meta_regression(
-        rows, terms, events=events, time=n, study=study, measure="log-rate", model="glmm",
-        ci_method="t", level=level,
-    )  # fmt: skip
+    fit = meta_regression(_followed(data), _LOG_YEARS, time=_PATIENTS, **_RATES)
     return *_exponent(fit), fit

@@ -28,17 +28,13 @@ class PairedRates(Shown):
     limits: Interval  # 95% limits of agreement, mean -/+ 1.96 standard deviations
 
 
-def reported_against_crude(
-    data: pd.DataFrame, *, events: str = "nonrelapse_deaths", n: str = "patients"
-) -> PairedRates:
+def reported_against_crude(data: pd.DataFrame) -> PairedRates:
     """Compare what publications report with deaths over patients, cohort by cohort.
 
     Parameters
     ----------
     data : DataFrame
         Cohorts with the columns of `helpers.load_cohorts`.
-    events, n : str
-        Columns.
 
     Raises
     ------
@@ -68,7 +64,7 @@ def reported_against_crude(
         raise MetaAnalysisError(
             f"{printing.counted(len(pairs), 'cohort')} with a reported value; expected at least 3"
         )
-    crude = (pairs[events] / pairs[n]).astype(float)
+    crude = (pairs["nonrelapse_deaths"] / pairs["patients"]).astype(float)
     rows = pairs[["cohort"]].assign(
         reported=pairs["reported_nrm"].astype(float),
         crude=crude,

@@ -110,9 +110,10 @@ def _binomial(u: float, n: int, p: float) -> int:
     return n
 
 
-def laboratory(
-    fit: PoolResult, *, name: str, subject: Subject = NEUTRAL, seed: int = 1
-) -> Interactive:
+_SEED = 1  # of the first draw
+
+
+def laboratory(fit: PoolResult, *, name: str, subject: Subject = NEUTRAL) -> Interactive:
     """Make the laboratory; it opens with studies like those of a fit.
 
     Parameters
@@ -123,8 +124,6 @@ def laboratory(
         Id of its fixed picture.
     subject : Subject
         What the people are called.
-    seed : int
-        Of the first draw.
 
     Raises
     ------
@@ -148,7 +147,7 @@ def laboratory(
     studies = int(_within(fit.k, STUDIES))
     size = min(SIZES, key=lambda one: abs(np.log(one / np.median(sizes))))
     rate = _within(round(fit.estimate, 2), RATES)
-    drawn = draw(tau, studies, size, rate, spread=spread, seed=seed)
+    drawn = draw(tau, studies, size, rate, spread=spread, seed=_SEED)
     made = pool(events=drawn.events, n=drawn.n, model="random", tau2_method="DL")
     data = {
         "start": {
@@ -156,7 +155,7 @@ def laboratory(
             "studies": studies,
             "size": size,
             "rate": rate,
-            "seed": seed,
+            "seed": _SEED,
             "method": "DL",
         },
         "ranges": {"studies": STUDIES, "tau": TAUS, "rate": RATES, "size": SIZES},

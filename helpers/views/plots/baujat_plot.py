@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+NAMED = 6
+
+
 @style.themed
 def baujat(
     fit: Any,
     *,
     ax: Axes | None = None,
-    label: int = 6,
     subject: Subject = NEUTRAL,
     width: float = 620.0,
 ) -> Axes:
@@ -34,16 +36,14 @@ def baujat(
     ----------
     fit : PoolResult
         Any model; at least 2 included studies.
-    label : int
-        How many studies are named: those farthest from the origin, each axis in units of its
-        largest value.
     ax, subject, width
         As in :func:`helpers.plots.forest`.
 
     Returns
     -------
     Axes
-        Values of ``fit.baujat()``, with a note that ``show`` picks up. Studies whose deletion
+        Values of ``fit.baujat()``, with a note that ``show`` picks up. Named are the six studies
+        farthest from the origin, each axis in units of its largest value. Studies whose deletion
         leaves no estimate are not drawn; the caption counts them.
 
     Raises
@@ -84,7 +84,7 @@ def baujat(
         x, y, s=46, c=style.INK.light, edgecolors=style.SURFACE.light, linewidths=0.8, zorder=3,
         gid="studies",
     )  # fmt: skip
-    name_marks(ax, x, y, np.full(len(x), 4.5), list(drawn.index.astype(str)), far[:label])
+    name_marks(ax, x, y, np.full(len(x), 4.5), list(drawn.index.astype(str)), far[:NAMED])
     annotate(ax, _note(fit, frame, drawn, far, subject))
     return ax
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAD = 10.0  # CSS pixels between a name and the axes, and the edge of the figure
 LINE = 23.0  # height of a line of a legend
+SWATCH = 46.0  # room of a key of a legend and the gaps around it
 
 
 def measure(figure: Figure, text: str, *, bold: bool = False, size: str = "text") -> float:
@@ -77,15 +78,13 @@ def fit_text(
     return f"{ways[few]}…"
 
 
-def fit_names(
-    ax: Axes, names: Iterable[Any], *, bold: bool = False, size: str = "small"
-) -> list[str]:
+def fit_names(ax: Axes, names: Iterable[Any], *, bold: bool = False) -> list[str]:
     """Cut the names of rows, line by line, to the room left of the axes."""
     figure = figure_of(ax)
     room = room_of_axes(ax)[0] - PAD
     return [
         "\n".join(
-            fit_text(figure, line, room, bold=bold, size=size) for line in str(name).split("\n")
+            fit_text(figure, line, room, bold=bold, size="small") for line in str(name).split("\n")
         )
         for name in names
     ]
@@ -96,19 +95,17 @@ def fit_keys(
     names: Sequence[str],
     *,
     columns: int,
-    swatch: float = 46.0,
-    size: str = "small",
     begin: float | None = None,
 ) -> list[str]:
     """Cut the names of a legend so that its columns fit between the axes and the right edge.
 
-    Short names stay whole; the long ones share what is left. `swatch` is the room of a key and the
-    gaps around it, and `begin` where the legend begins (at the axes by default), in CSS pixels.
+    Short names stay whole; the long ones share what is left. `begin` is where the legend begins, in
+    CSS pixels (at the axes by default).
     """
     figure = figure_of(ax)
     left = room_of_axes(ax)[0] if begin is None else begin
-    room = size_of(figure)[0] - left - PAD - columns * swatch
-    widths = [measure(figure, name, size=size) for name in names]
+    room = size_of(figure)[0] - left - PAD - columns * SWATCH
+    widths = [measure(figure, name, size="small") for name in names]
     # A legend is filled column by column, the first ones with one name more where there is a rest;
     # a column is as wide as its widest name.
     wide = sorted(max(part) for part in np.array_split(widths, columns) if len(part))
@@ -119,7 +116,7 @@ def fit_keys(
             most = share
             break
         room -= one
-    return [fit_text(figure, name, most, size=size) for name in names]
+    return [fit_text(figure, name, most, size="small") for name in names]
 
 
 def wrapped(figure: Figure, notes: list[str], most: float, *, size: str = "text") -> list[str]:
@@ -205,28 +202,24 @@ def name_above(
     values: Sequence[str] | None = None,
     *,
     lift: float = 0.32,
-    bold: Iterable[int] = (),
 ) -> None:
     """Write names, and values at the right end, above rows instead of left of the axes.
 
     `lift` is the distance of a line of words from its row, in rows.
     """
     ax.set_yticks([])
-    figure, strong = figure_of(ax), set(bold)
+    figure = figure_of(ax)
     left, _, wide, _ = room_of_axes(ax)
     right = size_of(figure)[0] - 4.0
     # Upright lines end at the words.
     under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.6}
     look: dict[str, Any] = {"va": "center", "transform": ax.get_yaxis_transform(), "bbox": under}
-    for i, (y, name, value) in enumerate(
-        zip(places, names, values or [""] * len(names), strict=True)
-    ):
-        heavy: dict[str, Any] = {"weight": "bold" if i in strong else "normal"}
+    for y, name, value in zip(places, names, values or [""] * len(names), strict=True):
         room = right - 4.0 - (measure(figure, value) + 8.0 if value else 0.0)
-        text = fit_text(figure, name, room, bold=i in strong)
-        ax.text((4.0 - left) / wide, y - lift, text, ha="left", **look, **heavy)
+        text = fit_text(figure, name, room)
+        ax.text((4.0 - left) / wide, y - lift, text, ha="left", **look)
         if value:
-            ax.text((right - left) / wide, y - lift, value, ha="right", **look, **heavy)
+            ax.text((right - left) / wide, y - lift, value, ha="right", **look)
 
 
 def _beyond(r: float, gap: float) -> list[tuple[float, float, str, str]]:

@@ -26,7 +26,6 @@ def profile(
     *,
     ax: Axes | None = None,
     subject: Subject = NEUTRAL,
-    level: float | None = None,
     width: float = 560.0,
 ) -> Axes:
     """Draw how fast the likelihood falls on either side of the estimate.
@@ -37,8 +36,6 @@ def profile(
         A GLMM, or random effects by ML (both parameters) or REML (tau2 only).
     parameter : {"tau2", "mu"}
         The between-study variance (model scale) or the pooled estimate (display scale).
-    level : float, optional
-        Of the interval; default: the level of the fit.
     ax, subject, width
         As in :func:`helpers.plots.forest`.
 
@@ -66,7 +63,7 @@ def profile(
     >>> show(profile(fit), "profile-of-four")  # doctest: +ELLIPSIS
     Profile likelihood of τ²: a curve with its top at 0.378, ...
     """
-    curve = profile_curve(fit, parameter, level=level)
+    curve = profile_curve(fit, parameter)
     outcome = subject.of_measure(fit.measure).outcome
     percent = parameter == "mu" and fit.n is not None
     x, at, limits = (

@@ -126,7 +126,6 @@ def specification_curve(
     subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     mark: int | None = None,
-    mark_label: str = "published analysis",
     width: float = 760.0,
 ) -> Axes:
     """Draw every analysis of a multiverse, sorted by its estimate, above the choices it made.
@@ -140,8 +139,6 @@ def specification_curve(
         as tall as its rows need.
     mark : int, optional
         Number of a specification that is pointed out.
-    mark_label : str
-        What it is called.
     subject, width
         As in :func:`helpers.plots.forest`.
 
@@ -196,7 +193,7 @@ def specification_curve(
         place_axes(ax, 44.0, 30.0, width - 56.0, TOP)
         draw_estimates(ax, curve, bins)
         if mark is not None:
-            draw_mark(ax, curve, bins, mark, mark_label)
+            draw_mark(ax, curve, bins, mark, "published analysis")
         return ax
     left = 12.0 + max(measure(figure, row.label) for row in rows) + 10.0
     if across < left + RIGHT + 200.0 or up < tall - 1e-6:
@@ -208,7 +205,7 @@ def specification_curve(
     place_axes(ax, x0 + left, y0 + up - 24.0 - TOP, wide, TOP)
     draw_estimates(ax, curve, bins)
     if mark is not None:
-        draw_mark(ax, curve, bins, mark, mark_label)
+        draw_mark(ax, curve, bins, mark, "published analysis")
     board = figure.add_axes((0, 0, 1, 1))
     place_axes(board, x0 + left, y0, wide, below - 30.0)
     _dashboard(board, curve, rows, bins, left, wide)

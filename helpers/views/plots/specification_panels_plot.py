@@ -25,7 +25,6 @@ def specification_panels(
     results: Mapping[str, ClaimMultiverse],
     *,
     marks: Mapping[str, int] | None = None,
-    mark_label: str = "published",
     ax: Axes | None = None,
     width: float = 760.0,
 ) -> Axes:
@@ -37,8 +36,6 @@ def specification_panels(
         From `helpers.review.claim_multiverse` or `helpers.review.judge`.
     marks : mapping of title to int, optional
         Number of the specification that is pointed out in a panel.
-    mark_label : str
-        What it is called.
     ax, width
         As in :func:`helpers.plots.forest`.
 
@@ -79,7 +76,7 @@ def specification_panels(
         ratio = "Ratio, logarithmic scale" if curve.unit == "ratio" else None
         draw_estimates(panel, curve, bins, ratio)
         if marks and title in marks:
-            draw_mark(panel, curve, bins, marks[title], mark_label)
+            draw_mark(panel, curve, bins, marks[title], "published")
         panel.set_xlabel(f"{printing.count(curve.count)} analyses", labelpad=6)
         lines = wrapped(figure, [title], 0.92 * (wide - LEFT - RIGHT))
         panel.set_title("\n".join(lines[:2]), pad=31, size=style.size("text"))

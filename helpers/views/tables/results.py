@@ -21,7 +21,6 @@ def pooled_table(
     caption: str = "Pooled estimates",
     *,
     name: str | None = None,
-    prediction: bool = True,
     subject: Subject = NEUTRAL,
 ) -> Table:
     """Print pooled estimates below each other.
@@ -32,15 +31,14 @@ def pooled_table(
         All pool proportions, or none does. An iterable is labelled by model.
     caption, name : str, optional
         As in :func:`table`.
-    prediction : bool
-        Whether to show prediction intervals; a dash stands where one is not defined or not shown.
     subject : Subject
         What studies and counts are called.
 
     Returns
     -------
     Table
-        Its notes hold the methods of the fits and every caution.
+        Its notes hold the methods of the fits and every caution. A dash stands where a prediction
+        interval is not defined or not shown.
 
     Examples
     --------
@@ -67,11 +65,10 @@ def pooled_table(
         if not plain:
             line |= {"events": fit.events, "n": fit.n}
         line |= {"estimate": fit.estimate, "ci": bounds(fit.ci)}
-        if prediction:
-            limits, reason = displayed_prediction(fit)
-            line["prediction"] = None if limits is None else bounds(limits)
-            if limits is None and fit.model != "common":
-                notes.append(f"{label}: no prediction interval ({reason})")
+        limits, reason = displayed_prediction(fit)
+        line["prediction"] = None if limits is None else bounds(limits)
+        if limits is None and fit.model != "common":
+            notes.append(f"{label}: no prediction interval ({reason})")
         lines.append(line | {"tau2": fit.tau2, "I2": fit.heterogeneity.I2})
         notes += [f"{label}: {caution.message}" for caution in fit.cautions]
     levels = printing.listing(dict.fromkeys(f"{100 * fit.level:g}" for fit in named.values()))
