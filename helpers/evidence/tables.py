@@ -51,6 +51,11 @@ def _together(first: str, second: str, expected: str) -> TableRule:
     )
 
 
+_REFERENCE = TableRule(
+    ("doi", "url"), "a DOI or an address", lambda frame: frame["doi"].notna() | frame["url"].notna()
+)
+
+
 def _composed(frame: pd.DataFrame) -> pd.Series:
     label = frame["first_author"] + " " + frame["year"].astype("str")
     label = label.where(frame["arm"].isna(), label + " " + frame["arm"].fillna(""))
@@ -112,18 +117,10 @@ _RULES: dict[str, list[TableRule]] = {
             lambda frame: ~((frame["value"] < frame["lower"]) | (frame["value"] > frame["upper"])),
         ),
         _together("value", "lower", "the value of the interval"),
-        TableRule(
-            ("doi", "url"),
-            "a DOI or an address",
-            lambda frame: frame["doi"].notna() | frame["url"].notna(),
-        ),
+        _REFERENCE,
     ],
     "prevention_guidance": [
-        TableRule(
-            ("doi", "url"),
-            "a DOI or an address",
-            lambda frame: frame["doi"].notna() | frame["url"].notna(),
-        ),
+        _REFERENCE,
         _together("doi", "key", "the DOI of the entry in the bibliography"),
     ],
     "later_cohorts": [

@@ -101,6 +101,12 @@ class Pooled(Result):
 
     __slots__ = ()
 
+    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
+        """Pool again without each study or cluster (see `helpers.aftercare.leave_one_out`)."""
+        from ..engine.aftercare import leave_one_out
+
+        return leave_one_out(cast("Fitted", self), by)
+
     def influence(self, by: Any = None) -> InfluenceResult:
         """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""
         from ..engine.aftercare import influence

@@ -153,31 +153,6 @@ class BetaBinomialResult(Pooled):
         high = float(expit(self.mu + math.hypot(above, mean.upper - self.mu)))
         return Interval(min(low, lowest), max(high, highest))
 
-    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
-        """Pool again without each study, or without each cluster of studies, in turn.
-
-        Parameters
-        ----------
-        by : str, array_like or Series, optional
-            Cluster of each study, as in `helpers.aftercare.leave_one_out`.
-
-        Returns
-        -------
-        DataFrame
-            Index: what is left out; columns as of `helpers.aftercare.leave_one_out`, with `rho` in
-            place of `tau2`, and without I2 and H2; the limits of the mean proportion are Wald-type
-            on the logit scale.
-
-        Examples
-        --------
-        >>> fit = pool_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-        >>> fit.leave_one_out(by=list("aabbc"))["estimate"].round(3).to_dict()
-        {'a': 0.132, 'b': 0.044, 'c': 0.114}
-        """
-        from ..engine.aftercare import leave_one_out
-
-        return leave_one_out(self, by)
-
     # --- what aftercare asks of any fit -------------------------------------------------------
 
     @property

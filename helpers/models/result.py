@@ -410,12 +410,6 @@ class PoolResult(Pooled):
 
     # --- aftercare: rooms to the right, imported when asked for --------------------------------
 
-    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
-        """Pool again without each study or cluster (see `helpers.aftercare.leave_one_out`)."""
-        from ..engine.aftercare import leave_one_out
-
-        return leave_one_out(self, by)
-
     def permutation_test(self, null: float, **options: Any) -> SignFlipTest:
         """Test a mean by flipping signs (see `helpers.engine.aftercare.sign_flips`)."""
         from ..engine.aftercare.sign_flips import permutation_test

@@ -125,12 +125,12 @@ def claim_multiverse(
 
 
 def _analyse(
-    cohorts: pd.DataFrame, about: Claim, level: float, data: Mapping[str, Any] | None
+    cohorts: pd.DataFrame, about: Claim, data: Mapping[str, Any] | None
 ) -> ClaimMultiverse:
     """Analyse a claim; the choices of the data may be at hand already."""
     claim = about.key
     if claim in _CAUSES:
-        return _CAUSES[claim](about, level)
+        return _CAUSES[claim](about)
     data = dict(data_choices(cohorts) if data is None else data)
     if claim == "axi-tisa":
         indolent = (cohorts["entity"] == "IL").to_numpy(dtype=bool)
@@ -144,7 +144,7 @@ def _analyse(
         relevant = cohorts[by].isin(groups).to_numpy(dtype=bool)
     data = without_idle(data, cohorts["cohort"].tolist(), relevant)
     choices = {**method_choices(claim in _GROUPS), **data}
-    return judge(multiverse(table, choices, study="cohort", **given, level=level), about)
+    return judge(multiverse(table, choices, study="cohort", **given), about)
 
 
 def answerable(cohorts: pd.DataFrame) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ def multiverse_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None)
         named = ", ".join(map(repr, unknown)) or "there is nothing to summarise"
         raise MetaAnalysisError(f"claims: {named}; expected some of {', '.join(CLAIMS)}")
     data = data_choices(cohorts)
-    found = [_analyse(cohorts, CLAIMS[key], LEVEL, data) for key in keys]
+    found = [_analyse(cohorts, CLAIMS[key], data) for key in keys]
     table = pd.concat([one.summary_frame() for one in found])
     return table.assign(sentence=[one.sentence for one in found])
 
@@ -316,7 +316,7 @@ def _deaths_by_cause() -> pd.Series[Any]:
     return load_causes().groupby(keys, observed=True)["deaths"].sum()
 
 
-def _leading(claim: Claim, level: float) -> ClaimMultiverse:
+def _leading(claim: Claim) -> ClaimMultiverse:
     """Deaths from infection relative to those from the next most frequent specific cause."""
     from .causes import SPECIFIC
 
@@ -333,10 +333,10 @@ def _leading(claim: Claim, level: float) -> ClaimMultiverse:
         infections = deaths.pop("infection")
         counts[others, covid, where] = (infections, infections + max(deaths.values()))
     choices = {"other causes": _OTHERS, "COVID-19 deaths": _COVID, "setting": _SETTINGS}
-    return _counted(claim, choices, counts, level, odds=True)
+    return _counted(claim, choices, counts, odds=True)
 
 
-def _infection(claim: Claim, level: float) -> ClaimMultiverse:
+def _infection(claim: Claim) -> ClaimMultiverse:
     """Share of infection among the deaths, from the totals by cause."""
     from .causes import cause_table
 
@@ -360,14 +360,13 @@ def _infection(claim: Claim, level: float) -> ClaimMultiverse:
             (with_covid, size) if covid == _COVID[0] else (without, size - (with_covid - without))
         )
     choices = {"deaths counted": _DEATHS, "COVID-19 deaths": _COVID, "setting": _SETTINGS}
-    return _counted(claim, choices, counts, level, odds=False)
+    return _counted(claim, choices, counts, odds=False)
 
 
 def _counted(
     claim: Claim,
     choices: Mapping[str, tuple[str, ...]],
     counts: _Counts,
-    level: float,
     *,
     odds: bool,
 ) -> ClaimMultiverse:
@@ -383,7 +382,7 @@ def _counted(
         if not np.isfinite(size):
             reason[i] = "deaths of unknown cause are not counted by setting"
             continue
-        low, high = study_interval([events], [size], method=_INTERVALS[code[-1]], level=level)
+        low, high = study_interval([events], [size], method=_INTERVALS[code[-1]], level=LEVEL)
         value[i], lower[i], upper[i] = events / size, low[0], high[0]
     if odds:
         # Given their sum, the first of two multinomial counts is binomial.
@@ -398,12 +397,12 @@ def _counted(
         lower,
         upper,
         reason,
-        level,
+        LEVEL,
         distinct=int((reason == "").sum()),
     )
 
 
-_CAUSES: Mapping[str, Callable[[Claim, float], ClaimMultiverse]] = {
+_CAUSES: Mapping[str, Callable[[Claim], ClaimMultiverse]] = {
     "infection": _leading,
     "infection-half": _infection,
 }

@@ -23,9 +23,10 @@ from ..arguments import LEVEL
 from ..checks.bias.null import simulate_null
 from ..checks.simulation.truth import Scenario, simulate
 from ..door import pd
+from ..engine.counts.fit import fit_glmm
 from ..engine.distributions import expit, logit
 from ..engine.effects import get_measure
-from ..engine.normal.intervals import mu_limits, symmetric_limits
+from ..engine.normal.intervals import Limits, mu_limits, symmetric_limits
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.normal.prediction import prediction_limits
 from ..errors import UnsupportedError
@@ -56,6 +57,19 @@ def _sample(truth: Scenario, draws: int, seed: int, method: str) -> tuple[Any, A
     sample: Any = simulate(truth, draws, seed)
     effects = get_measure("logit").effects(sample.events, sample.n)
     return sample, fit_inverse_variance(*effects, method=method)
+
+
+def _predicted(
+    k: int, proportion: float, tau: float, size: int, draws: int, seed: int
+) -> tuple[Scenario, Any, Limits, Limits]:
+    """Truth, and by REML of each meta-analysis: tau2, limits of the mean and of a new study."""
+    _checked(draws)
+    if k < 3:
+        raise UnsupportedError(f"studies: found {k}, expected at least 3")
+    truth = Scenario(int(k), proportion, tau, sizes=(size,))
+    _, fit = _sample(truth, draws, seed, "REML")
+    tau2, mean = fit.tau2.tau2, symmetric_limits(fit.mu, fit.se, LEVEL)
+    return truth, tau2, mean, prediction_limits(fit.mu, fit.se, tau2, LEVEL, fit.df - 1.0, mean)
 
 
 def i2_lab(
@@ -131,19 +145,12 @@ def prediction_lab(
     >>> bool(found["prediction interval"] > found["confidence interval"])
     True
     """
-    _checked(draws)
     rows = []
     for k in studies:
-        if k < 3:
-            raise UnsupportedError(f"studies: found {k}, expected at least 3")
-        truth = Scenario(int(k), proportion, tau, sizes=(size,))
-        _, fit = _sample(truth, draws, seed, "REML")
-        mean = symmetric_limits(fit.mu, fit.se, LEVEL)
+        truth, _, mean, new = _predicted(k, proportion, tau, size, draws, seed)
         limits = {
             "confidence interval": mean,
-            "prediction interval": prediction_limits(
-                fit.mu, fit.se, fit.tau2.tau2, LEVEL, fit.df - 1.0, mean
-            ),
+            "prediction interval": new,
         }
         rows += [_row(k, name, truth.within(*pair)) for name, pair in limits.items()]
     return _frame(rows, "studies")
@@ -294,8 +301,6 @@ def coverage_lab(
     >>> bool(found["logits, Wald"] <= found["binomial GLMM, t"])
     True
     """
-    from ..engine.counts.fit import fit_glmm
-
     _checked(draws)
     drawn, rows = tuple(int(n) for n in sizes), []
     for k in sorted({3, 5, 10, 20, len(drawn)}) if studies is None else studies:
@@ -343,8 +348,6 @@ def median_lab(
     >>> bool(found["GLMM, transformed back"] < found["all patients together"])
     True
     """
-    from ..engine.counts.fit import fit_glmm
-
     _checked(draws)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     rows = []
@@ -395,18 +398,10 @@ def zero_tau_lab(
     >>> bool(found.iloc[1] < found.iloc[2])
     True
     """
-    _checked(draws)
     rows = []
     for k in studies:
-        if k < 3:
-            raise UnsupportedError(f"studies: found {k}, expected at least 3")
-        truth = Scenario(int(k), proportion, tau, sizes=(size,))
-        _, fit = _sample(truth, draws, seed, "REML")
-        mean = symmetric_limits(fit.mu, fit.se, LEVEL)
-        held = truth.within(
-            *prediction_limits(fit.mu, fit.se, fit.tau2.tau2, LEVEL, fit.df - 1.0, mean)
-        )
-        zero = fit.tau2.tau2 == 0.0
+        truth, tau2, _, new = _predicted(k, proportion, tau, size, draws, seed)
+        held, zero = truth.within(*new), tau2 == 0.0
         rows.append(_row(k, "τ² estimated at zero", zero))
         for name, part in (("at zero", zero), ("above zero", ~zero)):
             if part.sum() > 1:
@@ -446,8 +441,6 @@ def correction_lab(
     >>> bool(found["binomial GLMM"] < found["studies without an event left out"])
     True
     """
-    from ..engine.counts.fit import fit_glmm
-
     _checked(draws)
     rows = []
     for n in sizes:
