@@ -14,7 +14,6 @@ from scipy import integrate, interpolate, special, stats
 from helpers.engine.counts.studies import log_saturated, prepare
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.models.bayes import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform, posterior
-from helpers.models.bayes.binomial import BinomialModel
 from helpers.models.bayes.study_integrals import RULES, SharedGrid, integrate_studies
 
 X, N = np.array([1.0, 0.0, 4.0, 9.0]), np.array([20.0, 31.0, 40.0, 55.0])
@@ -133,7 +132,6 @@ def test_tau_near_zero_and_flat_mu_give_a_beta_posterior():
     assert post.rate.sd == pytest.approx(beta.std(), rel=1e-8)
     constant = np.log(special.comb(N, X)).sum() + special.betaln(X.sum(), (N - X).sum())
     assert post.log_marginal_likelihood == pytest.approx(constant, abs=1e-8)
-    assert post.log_marginal_likelihood_tau0 == pytest.approx(constant, abs=1e-10)
     counts = post.predict_events(40)
     want = stats.betabinom(40, X.sum(), (N - X).sum()).pmf(np.arange(41))
     assert counts.probabilities == pytest.approx(want, abs=1e-9)
@@ -283,9 +281,3 @@ def test_the_binomial_likelihood_is_defined_for_logit_counts_only():
         posterior(yi=[0.1], vi=[0.1], likelihood="binomial")
     with pytest.raises(UnsupportedError, match="measure='logit'"):
         posterior(events=[1], n=[10], likelihood="binomial", measure="arcsine")
-
-
-def test_the_model_reports_tau_zero_without_integration():
-    model = BinomialModel(X, N, Flat())
-    total = special.betaln(X.sum(), (N - X).sum()) + np.log(special.comb(N, X)).sum()
-    assert model.log_marginal_tau0() == pytest.approx(total, abs=1e-11)

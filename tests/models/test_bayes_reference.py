@@ -170,11 +170,3 @@ def test_tau_prior_near_zero_gives_the_common_effect():
     w = 1.0 / VI
     assert post.mu.mean == pytest.approx((w @ YI) / w.sum(), abs=1e-7)
     assert post.mu.sd == pytest.approx(w.sum() ** -0.5, rel=1e-7)
-    assert post.bayes_factor == pytest.approx(1.0, abs=1e-6)
-
-
-def test_bayes_factor_is_the_savage_dickey_ratio_at_tau_zero():
-    # prior density over posterior density at the point hypothesis tau = 0
-    post = posterior(yi=YI[MM], vi=VI[MM])
-    prior = float(np.exp(HalfNormal(0.5).log_density(0.0)))
-    assert post.bayes_factor == pytest.approx(prior / float(post.tau.density(0.0)), rel=1e-7)

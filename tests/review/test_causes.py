@@ -60,10 +60,12 @@ def test_both_classifications_hold_all_deaths_of_the_cohorts(cohorts):
     total = cohorts["nonrelapse_deaths"].sum()
     eleven, eight = cause_table("all, eleven causes"), cause_table("all, eight causes")
     assert eleven.count(eleven.causes) == eight.count(eight.causes) == total == 574
-    merged = eleven.merge(["ICANS", "neurotoxicity, not specified"], "neurotoxicity or ICANS")
-    merged = merged.merge(["organ failure", "other", "unknown"], "organ failure, other or unknown")
-    assert merged.causes == eight.causes
-    assert merged.counts.tolist() == eight.counts.tolist()
+    together = {
+        "neurotoxicity or ICANS": ["ICANS", "neurotoxicity, not specified"],
+        "organ failure, other or unknown": ["organ failure", "other", "unknown"],
+    }
+    for cause in eight.causes:
+        assert eight.count(cause) == eleven.count(together.get(cause, cause))
 
 
 def test_tables_by_group_hold_the_published_column_sums():
@@ -166,12 +168,8 @@ def test_statistic_and_residuals_agree_with_scipy_and_statsmodels(grouping):
     assert test.small_cells == pytest.approx((theirs.expected_freq < 5).mean())
     effect = test.tolerated_design_effect(0.9)
     assert stats.chi2.sf(theirs.statistic / effect, theirs.dof) == pytest.approx(0.1, rel=1e-9)
-    row = test.summary_frame().loc[grouping]
-    assert row[["X2", "p", "cramers_v"]].tolist() == [test.statistic, test.p, test.cramers_v]
     beyond = round(test.p_monte_carlo * 100) - 1
-    assert row[["p_lower", "p_upper"]].tolist() == pytest.approx(
-        proportion_confint(beyond, 99, method="beta"), rel=1e-9
-    )
+    assert list(test.p_ci) == pytest.approx(proportion_confint(beyond, 99, method="beta"), rel=1e-9)
 
 
 @pytest.mark.parametrize("grouping", BY_GROUP)

@@ -21,11 +21,6 @@ def by_months():
     return published_regression("LBCL: product", formula=MONTHS)
 
 
-@pytest.fixture(scope="module")
-def by_product():
-    return published_regression("LBCL: product")
-
-
 def found(ax, gid):
     return next(a for a in (*ax.collections, *ax.lines) if a.get_gid() == gid)
 
@@ -54,23 +49,12 @@ def test_line_and_bands_are_the_predictions(by_months):
     assert ax.get_ylabel().endswith("%")
 
 
-def test_levels_are_drawn_at_their_means(by_product):
-    ax = bubble(by_product)
-    levels = [t.get_text() for t in ax.get_xticklabels()]
-    assert levels == ["axi-cel", "liso-cel", "tisa-cel"]
-    expected = by_product.predict({"product": levels})["estimate"]
-    for i, value in enumerate(expected):
-        assert found(ax, f"mean-{i}").get_ydata() == pytest.approx([100 * value] * 2)
-    assert len(found(ax, "bubbles").get_offsets()) == by_product.k
-
-
-def test_names_and_ticks_do_not_overlap(by_months, by_product):
-    for fit in (by_months, by_product):
-        ax = bubble(fit, label=8)
-        ax.figure.draw_without_rendering()
-        boxes = [t.get_window_extent() for t in (*ax.texts, *ax.get_xticklabels()) if t.get_text()]
-        for i, box in enumerate(boxes):
-            assert not any(box.overlaps(other) for other in boxes[:i])
+def test_names_and_ticks_do_not_overlap(by_months):
+    ax = bubble(by_months, label=8)
+    ax.figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in (*ax.texts, *ax.get_xticklabels()) if t.get_text()]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
 
 
 @pytest.mark.parametrize("width", [720, 340])
@@ -113,9 +97,11 @@ def test_plain_effects_a_transformed_moderator_and_a_common_effect_are_drawn():
     assert show(ax, "effect").alt
 
 
-def test_several_moderators_are_refused():
+def test_several_moderators_and_levels_are_refused():
     with pytest.raises(UnsupportedError, match="one numeric moderator"):
         bubble(published_regression("MM: all factors"))
+    with pytest.raises(UnsupportedError, match=r"'product' has levels: .* subgroup_forest"):
+        bubble(published_regression("LBCL: product"))
 
 
 def test_the_study_that_the_text_is_about_is_named(by_months):

@@ -174,19 +174,6 @@ def test_groups_have_the_colour_of_their_disease(by_entity):
     assert [plt.matplotlib.colors.to_hex(fill) for fill in fills[:-1]] == wanted
 
 
-def test_a_single_fit_can_stand_under_headings(whole, cohorts):
-    groups = cohorts.set_index("cohort")["entity"]
-    words = [text.get_text() for text in forest(whole, by=groups).texts]
-    assert [word for word in words if word in set(groups)] == list(groups.cat.categories)
-    with pytest.raises(MetaAnalysisError, match="no group for"):
-        forest(whole, by=groups.iloc[1:].to_dict())
-
-
-def test_groups_of_groups_are_refused(by_entity):
-    with pytest.raises(UnsupportedError, match="has groups"):
-        forest(by_entity, by={})
-
-
 def test_excluded_studies_stay_in_view_with_their_reason():
     fit = pool(
         pd.DataFrame({"events": [3, 8, np.nan], "n": [40, 60, 90], "study": ["A", "B", "Lost"]}),

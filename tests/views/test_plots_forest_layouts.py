@@ -10,7 +10,6 @@ from plot_tools import assert_all_words_inside, assert_no_words_collide, word_bo
 
 from helpers import load_cohorts, pool, pool_effects, printing, subgroups
 from helpers.errors import UnsupportedError
-from helpers.review import palette
 from helpers.review.plots import forest
 from helpers.views.plots import style
 from helpers.views.plots.forest.layouts import layout_of, statistics
@@ -160,15 +159,6 @@ def test_squares_and_diamonds_stand_at_the_values_in_ink(layout, by_entity):
     fits = [*by_entity.groups.values(), by_entity.overall]
     for corners, fit in zip(shown, fits, strict=True):
         assert sorted(set(corners)) == pytest.approx([fit.ci.lower, fit.estimate, fit.ci.upper])
-
-
-def test_colours_that_were_asked_for_stay(myeloma):
-    product = load_cohorts().set_index("cohort")["product"]
-    ax = forest(myeloma, layout="jama", colour_by=product)
-    squares = next(c for c in ax.collections if c.get_gid() == "studies")
-    wanted = {palette.PRODUCT[name].light for name in product[myeloma.studies.index]}
-    assert len(wanted) > 1
-    assert {to_hex(c) for c in squares.get_facecolors()} == wanted
 
 
 @pytest.mark.parametrize("layout", ALL)

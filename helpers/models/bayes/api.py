@@ -222,7 +222,6 @@ def _solve(
         tau=solution.tau,
         predictive=solution.predictive,
         log_marginal_likelihood=solution.log_marginal_likelihood,
-        log_marginal_likelihood_tau0=model.log_marginal_tau0(),
         errors=solution.errors,
         likelihood=likelihood,
         measure=measure,

@@ -212,21 +212,6 @@ class BinomialModel:
         """
         return self.constant + 5.0 + np.log1p(tau)
 
-    def log_marginal_tau0(self) -> float:
-        """Log marginal likelihood with tau = 0 (nothing to integrate within studies)."""
-        zero = np.zeros(1)
-        shift, below, above = self.surface.span(zero)
-        centre, scale = self.surface.normal(zero)
-        u = np.linspace(-np.arcsinh(below), np.arcsinh(above), 401)
-        mu = centre + scale * (shift + np.sinh(u))
-        logs = self.mu_prior.log_density(mu)
-        for a in range(0, self.k, 4096):
-            some = self.studies.take(np.arange(a, min(a + 4096, self.k)))
-            logs = logs + fixed_terms(some, mu[:, None])[0].sum(axis=1)
-        top = float(logs.max())
-        total = float(np.exp(np.maximum(logs - top, -745.0)) @ np.cosh(u)) * (u[1] - u[0])
-        return self.constant + top + float(np.log(total * scale[0]))
-
     def layer(self, tau: Array, points: int) -> BinomialLayer:
         """Evaluate the model at nodes `tau`, shape (J,), and `points` values of mu for each."""
         return self.on_rows(self.surface.rows(tau), points)

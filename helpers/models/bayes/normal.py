@@ -123,10 +123,6 @@ class NormalModel:
         """Bound of the log marginal likelihood (none is needed: it costs nothing)."""
         return np.full(tau.shape, np.inf)
 
-    def log_marginal_tau0(self) -> float:
-        """Log marginal likelihood with tau = 0."""
-        return float(self.layer(np.zeros(1)).log_marginal[0])
-
     def tau_scales(self) -> Array:
         """Values of tau that matter, for the first look."""
         spread = float(np.ptp(self.yi)) if self.k > 1 else 0.0

@@ -46,7 +46,6 @@ class Posterior(Shown):
     #: Log density (probability) of the data under the priors. A flat prior for mu counts as density
     #: 1, so that only differences between priors for tau mean something.
     log_marginal_likelihood: float
-    log_marginal_likelihood_tau0: float  # The same with tau = 0
     errors: ErrorBounds  # Stated accuracy, below `tolerance`
     likelihood: str  # {"normal", "binomial"}
     measure: str  # Name of the effect measure
@@ -282,16 +281,6 @@ class Posterior(Shown):
 
         return trace(self, tau)
 
-    # --- evidence -----------------------------------------------------------------------------
-
-    @property
-    def bayes_factor(self) -> float:
-        """Evidence for heterogeneity: marginal likelihood over that with tau = 0.
-
-        Depends on the prior for tau (not on a flat prior for mu, which cancels).
-        """
-        return float(np.exp(self.log_marginal_likelihood - self.log_marginal_likelihood_tau0))
-
     def compare(
         self,
         tau_priors: Mapping[str, TauPrior] | None = None,
@@ -327,7 +316,7 @@ class Posterior(Shown):
         frame = self.summary_frame().to_dict(orient="index")
         names = "likelihood measure level k estimate ci log_marginal_likelihood"
         return plain(
-            picked(self, f"{names} log_marginal_likelihood_tau0 studies cautions")
+            picked(self, f"{names} studies cautions")
             | {
                 "tau_prior": self.tau_prior.label,
                 "mu_prior": self.mu_prior.label,

@@ -93,21 +93,6 @@ class HomogeneityTest(PlainResult):
         order = ties.order(np.abs(frame["residual"]), descending=True)
         return frame.iloc[order].reset_index(drop=True)
 
-    def summary_frame(self) -> pd.DataFrame:
-        """One row: index is the grouping."""
-        row = {
-            "deaths": int(self.table.counts.sum()),
-            "X2": self.statistic,
-            "df": self.df,
-            "p": self.p,
-            "p_monte_carlo": self.p_monte_carlo,
-            "p_lower": self.p_ci.lower,
-            "p_upper": self.p_ci.upper,
-            "cramers_v": self.cramers_v,
-            "small_cells": self.small_cells,
-        }
-        return pd.DataFrame([row], index=pd.Index([self.table.grouping], name="grouping"))
-
     def methods(self) -> Methods:
         """How the test was made: one sentence and its references."""
         return Methods(

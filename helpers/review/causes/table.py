@@ -110,16 +110,6 @@ class CauseTable(PlainResult):
             within_one=self.within_one[rows],
         )
 
-    def merge(self, causes: Iterable[str], name: str) -> CauseTable:
-        """Put several causes into one class, at the place of the first of them."""
-        columns = [self._cause(cause) for cause in causes]
-        keep = [i for i in range(len(self.causes)) if i not in columns[1:]]
-        counts, doubt = self.counts.copy(), self.within_one.copy()
-        counts[:, columns[0]] = self.counts[:, columns].sum(axis=1)
-        doubt[:, columns[0]] = self.within_one[:, columns].any(axis=1)
-        names = [name if i == columns[0] else self.causes[i] for i in keep]
-        return replace(self, causes=tuple(names), counts=counts[:, keep], within_one=doubt[:, keep])
-
     def frame(self) -> pd.DataFrame:
         """Deaths: index ``group``, one column per cause."""
         index = pd.Index(self.groups, name="group")

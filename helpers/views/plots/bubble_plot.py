@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ..tables import Table
 
 GRID_POINTS = 81
-SPREAD = 0.3  # share of a level's room that its bubbles take to either side
-BAR = SPREAD + 0.12  # and its bar
 
 
 @style.themed
@@ -46,8 +44,7 @@ def bubble(
     Parameters
     ----------
     fit : RegressionResult
-        With one moderator column, numeric (also transformed, such as ``log(months)``) or of
-        levels.
+        With one numeric moderator column, also transformed, such as ``log(months)``.
     xlabel : str, optional
         What is across, with its unit; the name of the column by default.
     groups : mapping of study label to level, optional
@@ -64,12 +61,13 @@ def bubble(
     Axes
         Bubbles at the studies' own values with areas in proportion to their weights; line and
         dark band: fitted mean and its confidence interval; pale band: prediction interval for a
-        new study. Levels are drawn as bars instead. With a note that ``show`` picks up.
+        new study. With a note that ``show`` picks up.
 
     Raises
     ------
     UnsupportedError
-        The model has several moderator columns, or none.
+        The model has several moderator columns, or none, or one of levels
+        (`helpers.plots.subgroup_forest` draws groups).
     MetaAnalysisError
         A study has no group, or `name` is no study of the fit.
 
@@ -89,6 +87,11 @@ def bubble(
             f"{len(fit.design.columns)} columns: keep one"
         )
     column = fit.design.columns[0]
+    if column in fit.design.levels:
+        raise UnsupportedError(
+            f"a bubble plot shows one numeric moderator; {column!r} has levels: draw their "
+            "pooled estimates with subgroup_forest()"
+        )
     ax = axes_of(ax, width, 430, right=16, top=34 if groups else 14)
     taken = fit.studies["included"].to_numpy()
     studies, moderator = fit.studies[taken], fit.moderators[column][taken]
@@ -96,17 +99,12 @@ def bubble(
     percent = get_measure(fit.measure).kind == "proportion"
     unit = subject.unit(fit)
     scale = float(printing.factor_of(unit))
-    levels = [str(level) for level in fit.design.levels.get(column, ())]
-    across: Any = levels or np.linspace(moderator.min(), moderator.max(), GRID_POINTS).tolist()
+    across = np.linspace(moderator.min(), moderator.max(), GRID_POINTS).tolist()
     lines = fit.predict({column: across})
     if fit.model != "common" and not _predicts(fit):
         lines[["prediction_lower", "prediction_upper"]] = np.nan
-    x, y = _places(studies, moderator, levels), studies["estimate"].to_numpy(float) * scale
-    if levels:
-        for i in range(len(levels)):
-            _bands(ax, [i - BAR, i + BAR], lines.iloc[[i, i]] * scale, (None, None, f"mean-{i}"))
-    else:
-        _bands(ax, across, lines * scale, ("prediction", "confidence", "mean"))
+    x, y = moderator.to_numpy(dtype=float), studies["estimate"].to_numpy(float) * scale
+    _bands(ax, across, lines * scale)
     area = 900.0 * studies["weight"].to_numpy(float) / studies["weight"].max()
     order = ties.order(area, descending=True)
     palette = _palette(studies.index, groups, subject)
@@ -121,7 +119,7 @@ def bubble(
     ax.set_xlabel(printing.capital(words), labelpad=6)
     ax.set_ylabel(f"{subject.outcome}{printing.unit_heading(unit)}", labelpad=6)
     grid_below(ax, "y")
-    _limits(ax, lines * scale, x, y, levels, top=scale if percent else np.inf)
+    _limits(ax, lines * scale, x, y, top=scale if percent else np.inf)
     labels = list(map(str, studies.index))
     unknown = [study for study in name if study not in labels]
     if unknown:
@@ -134,31 +132,16 @@ def bubble(
             for colour in palette.values()
         ]
         legend_above(ax, marks, list(palette), handletextpad=0.3)
-    said = _fitted(lines, moderator, levels, subject, (name_across, unit_across), unit)
+    said = _fitted(lines, moderator, subject, (name_across, unit_across), unit)
     note = Note(
         f"{subject.outcome} by {name_across}",
         f"Bubble plot of {printing.lower(subject.outcome)} against {name_across}, "
         f"{printing.counted(fit.k, *subject.noun)}. {said} {_verdict(fit, subject)}",
-        f"{said} {_verdict(fit, subject)} {_key(fit, ordered=bool(levels))}",
+        f"{said} {_verdict(fit, subject)} {_key(fit)}",
         _table(studies, moderator, words, subject, unit),
     )
     annotate(ax, note, subject)
     return ax
-
-
-def _places(studies: pd.DataFrame, moderator: pd.Series[Any], levels: list[str]) -> np.ndarray:
-    """Across: the value, or the level with its studies side by side from small to large."""
-    if not levels:
-        return moderator.to_numpy(dtype=float)
-    places = np.empty(len(studies))
-    values = moderator.astype(str).to_numpy()
-    estimate = studies["estimate"].to_numpy(dtype=float)
-    for i, level in enumerate(levels):
-        rows = np.flatnonzero(values == level)
-        rank = np.argsort(ties.order(estimate[rows]))
-        step = 2 * SPREAD / max(len(rows) - 1, 1)
-        places[rows] = i + (rank * step - SPREAD if len(rows) > 1 else 0.0)
-    return places
 
 
 def _predicts(fit: RegressionResult) -> bool:
@@ -177,24 +160,20 @@ def _palette(
     return subject.colours(subject.in_order(dict.fromkeys(groups[str(study)] for study in studies)))
 
 
-def _bands(
-    ax: Axes, across: list[float], lines: pd.DataFrame, gids: tuple[str | None, str | None, str]
-) -> None:
+def _bands(ax: Axes, across: list[float], lines: pd.DataFrame) -> None:
     if np.isfinite(lines["prediction_lower"]).all():
         ax.fill_between(
             across, lines["prediction_lower"], lines["prediction_upper"], color=style.GRID.light,
-            alpha=0.55, lw=0, zorder=1, gid=gids[0],
+            alpha=0.55, lw=0, zorder=1, gid="prediction",
         )  # fmt: skip
     ax.fill_between(
         across, lines["ci_lower"], lines["ci_upper"], color=style.QUIET.light, alpha=0.3, lw=0,
-        zorder=2, gid=gids[1],
+        zorder=2, gid="confidence",
     )  # fmt: skip
-    ax.plot(across, lines["estimate"], color=style.INK.light, zorder=3, gid=gids[2])
+    ax.plot(across, lines["estimate"], color=style.INK.light, zorder=3, gid="mean")
 
 
-def _limits(
-    ax: Axes, lines: pd.DataFrame, x: np.ndarray, y: np.ndarray, levels: list[str], *, top: float
-) -> None:
+def _limits(ax: Axes, lines: pd.DataFrame, x: np.ndarray, y: np.ndarray, *, top: float) -> None:
     """Set limits; a proportion has a largest value, `top`, and an axis that begins near zero."""
     percent = np.isfinite(top)
     bounds = lines[["ci_lower", "ci_upper", "prediction_lower", "prediction_upper"]]
@@ -205,10 +184,6 @@ def _limits(
     ax.set_ylim(-room if percent and low < 0.1 * top else low - room, high + room)
     if percent:
         ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= min(top, high + room)])
-    if levels:
-        ax.set_xlim(-0.55, len(levels) - 0.45)
-        ax.set_xticks(range(len(levels)), labels=levels)
-        return
     room = 0.04 * (float(x.max() - x.min()) or 1.0)
     ax.set_xlim(x.min() - room, x.max() + room)
 
@@ -216,16 +191,12 @@ def _limits(
 def _fitted(
     lines: pd.DataFrame,
     moderator: pd.Series[Any],
-    levels: list[str],
     subject: Subject,
     named: tuple[str, str],
     unit: printing.Unit,
 ) -> str:
     digits = _digits(unit, lines["estimate"])
     shown = [printing.value(v, unit, digits) for v in lines["estimate"]]
-    if levels:
-        means = (f"{name} {value}" for name, value in zip(levels, shown, strict=True))
-        return f"Fitted means: {printing.listing(means)}."
     values = moderator.astype(float)
     name, size = named
     least, most = (printing.number(value, 1) for value in (values.min(), values.max()))
@@ -243,10 +214,9 @@ def _digits(unit: printing.Unit, values: Iterable[float]) -> int:
     return printing.places(*(value * printing.factor_of(unit) / 100 for value in values))
 
 
-def _key(fit: RegressionResult, *, ordered: bool) -> str:
-    """Say what lines, bands and areas mean."""
+def _key(fit: RegressionResult) -> str:
+    """Say what line, bands and areas mean."""
     level = printing.percent(fit.level, 0)
-    means = "Lines: fitted means" if ordered else "Line: fitted mean"
     pale = f", pale its {level} prediction interval" if _predicts(fit) else ""
     few = "" if pale or fit.model == "common" else (
         f" No prediction interval: none is shown below {printing.word(FEW_PREDICTION_DF + 1)} "
@@ -254,8 +224,8 @@ def _key(fit: RegressionResult, *, ordered: bool) -> str:
         f"{printing.word(fit.k - fit.p)}."
     )  # fmt: skip
     return (
-        f"{means}; dark band its {level} confidence interval{pale}; areas of the bubbles are "
-        f"weights.{few}"
+        f"Line: fitted mean; dark band its {level} confidence interval{pale}; areas of the bubbles "
+        f"are weights.{few}"
     )
 
 
@@ -273,15 +243,13 @@ def _table(
         lambda value: printing.value(value, unit, digits, bare=True),
     )
     name = words.partition(", ")[0]
-    numeric = np.issubdtype(np.asarray(moderator).dtype, np.number)
-    shown = studies.reset_index()
-    shown["moderator"] = list(moderator) if numeric else list(map(str, moderator))
+    shown = studies.reset_index().assign(moderator=list(moderator))
     return numbers(
         shown,
         f"{printing.capital(subject.studies)} by {name}: the numbers behind the figure",
         {
             "study": (printing.capital(subject.study), ""),
-            "moderator": (printing.capital(words), "number1" if numeric else ""),
+            "moderator": (printing.capital(words), "number1"),
             "events": "", "n": "",
             "estimate": usual.get(unit, other),
             "weight": (f"Weight{printing.IN_PERCENT}", "number1"),

@@ -73,12 +73,9 @@ def forest(
     width : float
         Width of a new figure in CSS pixels; long labels may widen it.
     **rows
-        `by`, a mapping of study label to group, puts the studies of a single fit under headings;
-        a Series indexed by study will do. `colour_by`, another such mapping, colours the studies;
-        by default their groups do; only levels with a colour in `subject` have one. `order` of the
-        studies: "estimate" (the smallest first, the default), "weight" (the largest first),
-        "label" (alphabetical) or "input" (as given). `ratings`, a mapping of study label to "low",
-        "some" or "high", adds a column with the risk of bias.
+        `order` of the studies: "estimate" (the smallest first, the default), "weight" (the largest
+        first), "label" (alphabetical) or "input" (as given). `ratings`, a mapping of study label to
+        "low", "some" or "high", adds a column with the risk of bias.
 
     Returns
     -------
@@ -90,7 +87,7 @@ def forest(
     MetaAnalysisError
         When no study is included or `ax` has no room for the columns.
     UnsupportedError
-        For an unknown layout or order, groups in groups, or sides of a proportion.
+        For an unknown layout or order, or sides of a proportion.
 
     Examples
     --------
@@ -110,7 +107,7 @@ def forest(
     manner = layout_of(layout)
     found, remarks = rows_of(result, prediction=prediction, subject=subject, **rows)
     notes = remarks if manner.plain else [*footnotes(result), *remarks]
-    drawn = dressed(found, result, manner, rows.get("colour_by") is not None)
+    drawn = dressed(found, result, manner)
     ax = draw_rows(drawn, notes, whole, subject, ax, xlim, width, manner, favours)
     annotate(ax, describe(result, found, remarks, subject), subject)
     return ax

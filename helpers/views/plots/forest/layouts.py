@@ -135,17 +135,16 @@ def _p(p: float, layout: Layout) -> str:
     return layout.p.format(sign=sign, value=value)
 
 
-def dressed(rows: list[Row], result: Any, layout: Layout, coloured: bool) -> list[Row]:
+def dressed(rows: list[Row], result: Any, layout: Layout) -> list[Row]:
     """Give rows the labels of the layout, and a row of kind "note" for every line of statistics.
 
-    A plain layout keeps only colours that the caller chose.
+    A plain layout has no colours.
     """
     if layout.name == "book":
         return rows
     whole = whole_of(result)
     level = f"{100 * whole.level:g}%"
     fits = {str(name): fit for name, fit in result.groups.items()} if is_grouped(result) else {}
-    ink = layout.plain and not coloured
     made: list[Row] = []
     last: list[Row] = []
     for row in rows:
@@ -159,8 +158,8 @@ def dressed(rows: list[Row], result: Any, layout: Layout, coloured: bool) -> lis
                 row,
                 label=label.format(level=level) or row.label,
                 # Without colours a heading has no swatch.
-                group="" if ink and row.kind == "heading" else row.group,
-                colour=style.INK if ink and row.kind != "excluded" else row.colour,
+                group="" if layout.plain and row.kind == "heading" else row.group,
+                colour=style.INK if layout.plain and row.kind != "excluded" else row.colour,
             )
         )
         if row.kind == "pooled":

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .... import printing, ties
 from ....engine.normal.prediction import displayed_prediction
-from ....errors import MetaAnalysisError, UnsupportedError
+from ....errors import UnsupportedError
 from ...subject import Subject
 from .. import style
 
@@ -54,10 +54,8 @@ class Row:
 
 
 class RowKeywords(TypedDict, total=False):
-    """Which rows `helpers.plots.forest` shows, in which order and colours."""
+    """How `helpers.plots.forest` orders its rows, and what it says of each."""
 
-    by: Mapping[str, str] | None
-    colour_by: Mapping[str, str] | None
     order: Order
     ratings: Mapping[str, str] | None
 
@@ -87,8 +85,6 @@ def rows_of(
     *,
     prediction: bool,
     subject: Subject,
-    by: Mapping[str, str] | None = None,
-    colour_by: Mapping[str, str] | None = None,
     order: Order = "estimate",
     ratings: Mapping[str, str] | None = None,
 ) -> tuple[list[Row], list[str]]:
@@ -97,11 +93,12 @@ def rows_of(
     if wrong:
         raise UnsupportedError(f"ratings are {', '.join(RATINGS)}, not {printing.listing(wrong)}")
     if is_grouped(result):
-        if by is not None:
-            raise UnsupportedError("by= groups the rows of a single fit; this result has groups")
-        rows = list(_grouped(result, colour_by, order, subject))
+        rows = list(_grouped(result, order, subject))
     else:
-        rows = list(_single(result, by, colour_by, order, subject))
+        rows = [
+            _study(label, line, "", style.INK, line["weight"])
+            for label, line in _studies(result, order)
+        ]
     ends, remarks = ending(whole_of(result), prediction)
     if ratings:
         rows = [
@@ -147,62 +144,19 @@ def _share(fit: Any, weights: Any) -> float:
     return float(weights[fit.studies.index[fit.studies["included"]]].sum())
 
 
-def _grouped(
-    result: Any, colour_by: Mapping[str, str] | None, order: Order, subject: Subject
-) -> Iterator[Row]:
+def _grouped(result: Any, order: Order, subject: Subject) -> Iterator[Row]:
     # Weights of the overall fit, so that squares compare across groups and add up to 100.
     weights = result.overall.studies["weight"]
     usual = subject.colours([str(level) for level in result.groups])
-    chosen = _chosen(colour_by, subject)
     for level, fit in result.groups.items():
         name = str(level)
         yield Row("heading", name, group=name, colour=usual[name])
         for label, line in _studies(fit, order):
-            yield _study(label, line, name, chosen.get(label, usual[name]), weights[label])
+            yield _study(label, line, name, usual[name], weights[label])
         pooled = "Pooled"
         if fit.shows_heterogeneity:
             pooled += f", I² = {printing.percent(fit.heterogeneity.I2 / 100, 0)}"
         yield total(fit, "pooled", pooled, usual[name], name, _share(fit, weights))
-
-
-def _single(
-    fit: Any,
-    by: Mapping[str, str] | None,
-    colour_by: Mapping[str, str] | None,
-    order: Order,
-    subject: Subject,
-) -> Iterator[Row]:
-    labels = [str(label) for label in fit.studies.index]
-    chosen = _chosen(colour_by if colour_by is not None else by, subject)
-    if by is None:
-        for label, line in _studies(fit, order):
-            yield _study(label, line, "", chosen.get(label, style.INK), line["weight"])
-        return
-    unknown = [label for label in labels if label not in by]
-    if unknown:
-        raise MetaAnalysisError(f"by= has no group for {printing.listing(unknown)}")
-    for level in _levels(by, labels):
-        yield Row("heading", level, group=level, colour=_chosen({level: level}, subject)[level])
-        for label, line in _studies(fit, order):
-            if str(by[label]) == level:
-                yield _study(label, line, level, chosen.get(label, style.INK), line["weight"])
-
-
-def _levels(by: Mapping[str, str], labels: list[str]) -> list[str]:
-    """Give the levels in their categorical order if there is one, else as they appear."""
-    used = list(dict.fromkeys(str(by[label]) for label in labels))
-    ordered = getattr(getattr(by, "cat", None), "categories", None)
-    if ordered is None:
-        return used
-    return [str(level) for level in ordered if str(level) in used]
-
-
-def _chosen(colour_by: Mapping[str, str] | None, subject: Subject) -> dict[str, style.Colour]:
-    if colour_by is None:
-        return {}
-    named = {str(label): str(level) for label, level in colour_by.items()}
-    palette = subject.colours(list(dict.fromkeys(named.values())))
-    return {label: palette[level] for label, level in named.items()}
 
 
 def _studies(fit: Any, order: Order) -> Iterator[tuple[str, Mapping[str, Any]]]:
