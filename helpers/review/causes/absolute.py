@@ -10,7 +10,6 @@ recovered from their own limits on the log scale (Zou and Donner 2008, doi:10.10
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ... import printing
 from ...engine.normal.intervals import Interval
-from ...engine.shown import PlainResult, Row, with_interval
+from ...engine.shown import PlainResult
 from ...errors import UnsupportedError
 from .shares import CauseShare, Unknown, cause_share
 from .table import cause_table
@@ -42,15 +40,6 @@ class CauseRate(PlainResult):
     ci: Interval
     level: float
     n: int  # Treated patients
-
-    def _headline(self) -> str:
-        return f"{self.share.cause}, {self.group}"
-
-    def _said(self) -> Iterator[Row]:
-        yield "treated", printing.count(self.n)
-        yield "rate", with_interval(self.estimate, self.ci, self.level, "percent")
-        share = printing.percent(self.share.estimate)
-        yield "as product", f"{printing.percent(self.nrm.mean_estimate)} by {share}"
 
 
 def product_interval(

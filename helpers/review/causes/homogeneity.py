@@ -10,7 +10,6 @@ distribution of the largest of them, and so p-values that hold for all cells at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +21,7 @@ from ...engine.distributions import chi2_isf, chi2_sf
 from ...engine.effects import study_interval
 from ...engine.literature import Methods, references
 from ...engine.normal.intervals import Interval
-from ...engine.shown import PlainResult, Row, limits_text, number, p_text
+from ...engine.shown import PlainResult
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
 from .table import CauseTable, cause_table
@@ -52,16 +51,6 @@ class HomogeneityTest(PlainResult):
     #: For the largest of all absolute residuals, so that they hold for all cells at once, shape
     #: (groups, causes)
     p_residuals: Array = field(repr=False)
-
-    def _headline(self) -> str:
-        return f"causes by {self.table.grouping}"
-
-    def _said(self) -> Iterator[Row]:
-        yield "deaths", printing.count(int(self.table.counts.sum()))
-        yield "χ²", f"{number(self.statistic)}, df = {self.df}, {p_text(self.p)}"
-        interval = f"{printing.level_text(LEVEL)} CI {limits_text(self.p_ci)}"
-        yield "Monte Carlo", f"{p_text(self.p_monte_carlo)} ({interval})"
-        yield "Cramér’s V", number(self.cramers_v)
 
     @property
     def small_cells(self) -> float:

@@ -10,7 +10,7 @@ from ... import printing
 from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.normal.intervals import Interval
-from ...engine.shown import PlainResult, Row, Shown, limits_text, with_interval
+from ...engine.shown import PlainResult, Row, Shown, limits_text
 from ...errors import MetaAnalysisError, UnsupportedError
 from .table import CauseTable, cause_table
 
@@ -33,14 +33,6 @@ class CauseShare(PlainResult):
     #: {"none", "random", "all"}: What was supposed of the deaths without a known cause: none is of
     #: this cause, they are like the others (and left out), all are of this cause
     unknown: str
-
-    def _headline(self) -> str:
-        return f"{self.cause}, {self.group}"
-
-    def _said(self) -> Iterator[Row]:
-        yield "deaths", f"{printing.count(self.deaths)} of {printing.count(self.n)}"
-        yield "share", with_interval(self.estimate, self.ci, self.level, "percent")
-        yield "unknown causes", {"none": "not this", "random": "left out"}.get(self.unknown, "this")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
