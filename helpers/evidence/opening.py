@@ -168,7 +168,7 @@ def open_table(
         raise whole(file, kind, "a path, bytes, a file open for reading or a pandas.DataFrame")
     content = bytes(content)
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        rows, said = _workbook(content, file, sheet, wanted)
+        rows, said, _ = _workbook(content, file, sheet, wanted)
         return _table(rows, file, wanted, said, text=False)
     if sheet is not None:
         raise whole(file, "a text file", f"a spreadsheet with a sheet {sheet!r}")
@@ -283,14 +283,14 @@ def _separated(text: str, file: str, wanted: Sequence[str]) -> tuple[list[list[s
 
 def _workbook(
     content: bytes, file: str, sheet: str | int | None, wanted: Sequence[str]
-) -> tuple[list[list[str]], list[str]]:
-    """Read one sheet of a spreadsheet."""
+) -> tuple[list[list[str]], list[str], list[str]]:
+    """Read one sheet: its rows, what was understood, and the names of all sheets, its own first."""
     book = _sheets(content, file)
     found = book.names
     # what is hidden is often an older state of the same table
     places: Iterable[int] = sorted(range(len(found)), key=book.hidden.__contains__)
     if sheet is not None:
-        number = int(sheet) if str(sheet).isdigit() else 0
+        number = int(sheet) if re.fullmatch("[0-9]{1,9}", str(sheet)) else 0
         if sheet in found:
             places = [found.index(str(sheet))]
         elif 1 <= number <= len(found):
@@ -313,7 +313,7 @@ def _workbook(
     unseen = sum(any(row) for place, row in enumerate(read[chosen]) if place in away)
     if unseen:
         said.append("one hidden row included" if unseen == 1 else f"{unseen} hidden rows included")
-    return read[chosen], said
+    return read[chosen], said, [found[chosen], *(name for name in found if name != found[chosen])]
 
 
 class _Book(NamedTuple):
@@ -377,12 +377,10 @@ def sheet_text(content: bytes, file: str, sheet: str | int | None = None) -> tup
 
     The chosen sheet, that of `open_table`, stands first among the names.
     """
-    found = _sheets(content, file).names
-    rows, said = _workbook(content, file, sheet, ())
+    rows, _, sheets = _workbook(content, file, sheet, ())
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
-    chosen = int(said[0].rpartition("(")[2].split()[0]) - 1 if said else 0
-    return out.getvalue(), [found[chosen], *(name for name in found if name != found[chosen])]
+    return out.getvalue(), sheets
 
 
 def _quoted(names_: Iterable[str]) -> str:

@@ -480,7 +480,7 @@ def _swapped(grid: Sheet, roles: Mapping[str, str]) -> bool:
         return False
     one, two = (grid.header.index(roles[role]) for role in ("events", "n"))
     pairs = [(str(record[one]), str(record[two])) for record in grid.cells]
-    known = [(int(x), int(n)) for x, n in pairs if x.isdecimal() and n.isdecimal()]
+    known = [(float(x), float(n)) for x, n in pairs if x.isdecimal() and n.isdecimal()]
     return len(known) > 1 and 2 * sum(x > n for x, n in known) > len(known)
 
 

@@ -73,6 +73,7 @@ def remarks(
     if rows is not None:
         shown = [f"{label} (row {row})" for label, row in zip(shown, rows, strict=True)]
     there = [i for i in range(len(study)) if events[i] is not None and n[i] is not None]
+    at = {row: place for place, row in enumerate(there)}
     x = {i: int(events[i] or 0) for i in there}
     size = {i: float(n[i] or 0) for i in there}
     all_x, all_n = sum(x.values()), sum(size.values())
@@ -83,7 +84,7 @@ def remarks(
             how = "equals the sum of the other rows: it may be a total, which"
         elif _SUMS.fullmatch(str(study[i]).strip(" .:")):
             how = "has the name of a total, which"
-        elif i in x and _subtotal(i, there, x, size):
+        elif i in x and _subtotal(at[i], there, x, size):
             how = "equals the sum of the rows above it: it may be a subtotal, which"
         else:
             continue
@@ -142,10 +143,11 @@ def _folded(name: object) -> str:
     return re.sub(r"[\W_]+", "", str(name).casefold())
 
 
-def _subtotal(i: int, there: list[int], x: dict[int, int], size: dict[int, float]) -> bool:
+def _subtotal(place: int, there: list[int], x: dict[int, int], size: dict[int, float]) -> bool:
     """Tell whether a row is the sum of at least two rows that stand directly above it."""
-    events, people = 0, 0.0
-    for count, j in enumerate(reversed(there[: there.index(i)]), start=1):
+    i, events, people = there[place], 0, 0.0
+    for count in range(1, place + 1):
+        j = there[place - count]
         events, people = events + x[j], people + size[j]
         same = math.isclose(people, size[i])
         if people > size[i] and not same:

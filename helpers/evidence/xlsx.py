@@ -12,6 +12,7 @@ and 18.8 (number formats).
 from __future__ import annotations
 
 import io
+import math
 import posixpath
 import re
 import zipfile
@@ -136,12 +137,12 @@ class Workbook:
             return frozenset()
         root, own = self._root(part), dict[int, str]()
         for one in root.iter():
-            if _name(one) == "numFmt" and (one.get("numFmtId") or "").isdigit():
-                own[int(one.get("numFmtId", ""))] = one.get("formatCode", "")
+            if _name(one) == "numFmt":
+                own[_index(one.get("numFmtId"))] = one.get("formatCode", "")
         styles = next((one for one in root if _name(one) == "cellXfs"), ())
         found = set()
         for place, one in enumerate(styles):
-            number = int(one.get("numFmtId") or 0)
+            number = _index(one.get("numFmtId"))
             code = _ASIDE.sub("", own.get(number, "")).casefold()
             if number in _DATES or (number in own and re.search("[ymdhs]", code)):
                 found.add(place)
@@ -150,11 +151,9 @@ class Workbook:
     def hidden_rows(self, sheet: XlsxSheet) -> frozenset[int]:
         """Give the places, from 0, of the rows that a filter or a reader has hidden."""
         return frozenset(
-            int(line.get("r", "")) - 1
+            _index(line.get("r")) - 1
             for line in self._root(sheet.part).iter()
-            if _name(line) == "row"
-            and line.get("hidden") in ("1", "true")
-            and line.get("r", "").isdigit()
+            if _name(line) == "row" and line.get("hidden") in ("1", "true")
         )
 
     def rows(self, sheet: XlsxSheet) -> list[list[str]]:
@@ -164,8 +163,8 @@ class Workbook:
         for line in self._root(sheet.part).iter():
             if _name(line) != "row":
                 continue
-            given = line.get("r", "")
-            row = int(given) - 1 if given.isdigit() else row
+            given = _index(line.get("r"))
+            row = given - 1 if given > 0 else row
             column = 0
             for cell in line:
                 if _name(cell) != "c":
@@ -195,7 +194,7 @@ class Workbook:
         if stored == "":
             return FORMULA if "f" in parts and kind != "str" else ""
         if kind == "s":
-            place = int(stored) if stored.isdigit() else -1
+            place = _index(stored)
             if not 0 <= place < len(self._texts):
                 raise self._broken(f"cell {cell.get('r', '')}: text {stored} of {len(self._texts)}")
             return _plain(self._texts[place])
@@ -207,8 +206,7 @@ class Workbook:
             number = float(stored)
         except ValueError:
             return _plain(stored)
-        style = cell.get("s", "")
-        if style.isdigit() and int(style) in self._dates:
+        if _index(cell.get("s")) in self._dates and math.isfinite(number):
             return self._date(number)
         return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
@@ -223,6 +221,15 @@ class Workbook:
         if 0 <= number < 1:
             return moment.time().isoformat()
         return moment.date().isoformat() if number.is_integer() else moment.isoformat(sep=" ")
+
+
+def _index(written: str | None) -> int:
+    """Read a number that counts rows, texts or styles; what is none is -1.
+
+    >>> _index("12"), _index("²"), _index("9" * 5000), _index(None)
+    (12, -1, -1, -1)
+    """
+    return int(written) if written and re.fullmatch("[0-9]{1,9}", written) else -1
 
 
 def _name(element: Element) -> str:

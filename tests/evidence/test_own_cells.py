@@ -61,3 +61,9 @@ def test_a_comma_without_quotes_in_a_label_is_not_shifted_away():
 def test_swapped_columns_are_named_as_such():
     with pytest.raises(EvidenceError, match="swapped"):
         read_own(b"study,events,n\nA,40,3\nB,50,5\nC,60,7\n", {})
+
+
+def test_a_count_of_thousands_of_digits_is_a_cell_with_a_problem():
+    with pytest.raises(EvidenceError, match="not above 2\\^53") as caught:
+        read_own(f"study,events,n\nA,{'9' * 5000},40\nB,3,50\n".encode(), {})
+    assert [(one.row, one.column) for one in caught.value.problems] == [(2, "events")]

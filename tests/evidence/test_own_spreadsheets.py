@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import sys
+import zipfile
 
 import numpy as np
 import openpyxl
@@ -143,6 +144,60 @@ def test_a_formula_that_was_never_calculated_is_refused_and_not_taken_for_empty(
         read_own(book_of({"Data": rows}), {})
     (problem,) = raised.value.problems
     assert (problem.row, problem.value) == (2, "a formula without a stored value")
+
+
+def changed(content, part, *pairs):
+    """Bytes of a workbook with texts of one of its parts replaced."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            for before, after in pairs if name == part else ():
+                assert before.encode() in text
+                text = text.replace(before.encode(), after.encode())
+            new.writestr(name, text)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("odd", ["²", "٣", "-1", "1.5", "", "9" * 5000])
+def test_odd_numbers_inside_a_workbook_are_no_other_error(odd):
+    """Attributes that count rows, styles and formats are written by programs, and by bad ones."""
+    rows = [
+        ["study", "events", "n", "seen"],
+        ["A", 3, 40, datetime.date(2020, 1, 2)],
+        ["B", 5, 50, None],
+    ]
+    book, sheet = book_of({"Data": rows}), "xl/worksheets/sheet1.xml"
+    for part, before, after in (
+        (sheet, '<row r="2"', f'<row r="{odd}"'),
+        (sheet, '<c r="D2" s="1"', f'<c r="D2" s="{odd}"'),
+        ("xl/styles.xml", 'numFmtId="164"', f'numFmtId="{odd}"'),
+    ):
+        own = read_own(changed(book, part, (before, after)), {})
+        assert own.data["events"].tolist() == [3, 5], (part, before)
+    with pytest.raises(EvidenceError, match=r"text .* of"):
+        read_own(
+            changed(book, sheet, ('t="inlineStr"><is><t>A</t></is>', f't="s"><v>{odd}0</v>')), {}
+        )
+
+
+@pytest.mark.parametrize("odd", ["NaN", "INF", "-INF", "1e300"])
+def test_a_date_that_is_no_number_of_days_is_no_other_error(odd):
+    rows = [
+        ["study", "events", "n", "seen"],
+        ["A", 3, 40, datetime.date(2020, 1, 2)],
+        ["B", 5, 50, None],
+    ]
+    sheet = "xl/worksheets/sheet1.xml"
+    book = changed(book_of({"Data": rows}), sheet, ("<v>43832</v>", f"<v>{odd}</v>"))
+    assert read_own(book, {}).data["events"].tolist() == [3, 5]
+
+
+def test_a_sheet_may_be_called_by_a_raised_digit():
+    content = book_of({"First": ROWS, "²": [["Author", "Cases", "Total"], ["Z", 1, 2]]})
+    assert read_own(content, {}, sheet="²").data.iloc[0, 0] == "Z"
+    with pytest.raises(EvidenceError, match="one of the sheets"):
+        read_own(content, {}, sheet="³")
 
 
 def test_a_spreadsheet_that_is_broken_or_locked_is_one_error():

@@ -187,6 +187,20 @@ def test_a_spreadsheet_is_shown_row_by_row_and_its_sheets_are_named():
     assert [(one["row"], one["column"]) for one in refused["problems"]] == [(5, "Cases")]
 
 
+@pytest.mark.parametrize("hidden", [1, 3])
+def test_a_spreadsheet_of_one_sheet_is_shown_with_its_hidden_rows(hidden):
+    book = openpyxl.Workbook()
+    for row in (["study", "events", "n"], *([f"S{i}", i, 40] for i in range(5))):
+        book.active.append(row)
+    for place in range(2, 2 + hidden):
+        book.active.row_dimensions[place].hidden = True
+    out = io.BytesIO()
+    book.save(out)
+    seen = look(out.getvalue())
+    assert seen["sheets"] == ["Sheet"]
+    assert len(seen["text"].splitlines()) == 6
+
+
 @pytest.mark.parametrize("k", [390, 391, 2000])
 def test_many_rows_keep_the_picture_and_the_list_short(k):
     lines = "".join(f"S{i},{i % 20},{50 + i % 300}\n" for i in range(k))
