@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from .errors import UnsupportedError
 
-__all__ = ["LEVEL", "AnyArray", "Array", "level_of", "number_from_zero", "one_of", "whole_number"]
+__all__ = [
+    "LEVEL",
+    "AnyArray",
+    "Array",
+    "generator",
+    "level_of",
+    "number_from_zero",
+    "one_of",
+    "whole_number",
+]
 
 #: Array of floats, of any shape; and where counts, truths or places are among them.
 Array = NDArray[np.float64]
@@ -61,18 +70,31 @@ def number_from_zero(name: str, value: Any) -> float:
     return plain
 
 
-def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
-    """Check a whole number from `lowest` to `highest`; 7.5 would become 7 silently.
+def whole_number(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    """Check a whole number of at least `lowest`; 7.5 would become 7 silently.
 
     >>> whole_number("quad_points", 7, 1, 100)
     7
+    >>> whole_number("draws", 0, 1)
+    Traceback (most recent call last):
+        ...
+    helpers.errors.UnsupportedError: draws=0: expected a whole number of at least 1
     """
     fits = isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
-    if not (fits and lowest <= int(value) <= highest):
-        raise UnsupportedError(
-            f"{name}={value!r}: expected a whole number from {lowest} to {highest}"
-        )
+    if not (fits and lowest <= int(value) and (highest is None or int(value) <= highest)):
+        bounds = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise UnsupportedError(f"{name}={value!r}: expected a whole number {bounds}")
     return int(value)
+
+
+def generator(seed: Any, *more: int) -> np.random.Generator:
+    """Make a generator of random numbers from a seed, and from what it is for.
+
+    >>> bool(generator(1).random() == generator(1).random() != generator(1, 2).random())
+    True
+    """
+    start = whole_number("seed", seed, 0)
+    return np.random.default_rng([start, *more] if more else start)
 
 
 def one_of(name: str, value: Any, allowed: Collection[str]) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import printing
-from ..arguments import Array
+from ..arguments import Array, whole_number
 from ..engine.beside import Begun, possible
 from ..engine.cost import Kind, announce
 from ..engine.counts.common import common_rate, family_of
@@ -107,13 +107,12 @@ def calibrated_test(
     result: SubgroupResult, draws: int = 1000, *, seed: int = 1, alpha: float = 0.05
 ) -> CalibratedTest:
     """Calibrate the test between groups by simulation (`SubgroupResult.calibrated_test`)."""
-    if int(draws) != draws or draws < 1:
-        raise UnsupportedError(f"draws={draws!r}: expected a whole number of at least 1")
+    draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
     if not 0.0 < alpha < 1.0:
         raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 1")
     if result.test.df < 1:
         raise UnsupportedError(f"there is no test to calibrate: {result.test.kind}")
-    p = null_p_values(_setting(result, int(draws), seed))
+    p = null_p_values(_setting(result, draws, seed))
     sound = p[np.isfinite(p)]
     if not sound.size:
         raise UnsupportedError("none of the simulated data sets has a test")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .. import printing
-from ..arguments import LEVEL
+from ..arguments import LEVEL, whole_number
 from ..checks import bias
 from ..door import pd
 from ..engine.effects import get_measure
@@ -225,6 +225,7 @@ def analyse(
     >>> result.fit.k, [one.what for one in result.not_computed][-1]
     (2, 'Tests for small-study effects')
     """
+    seed = whole_number("seed", seed, 0)
     timed, effects = columns.time is not None, columns.effect is not None
     if per not in printing.PER:
         raise MetaAnalysisError(f"per={per!r}: expected one of {', '.join(map(str, printing.PER))}")

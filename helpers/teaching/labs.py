@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import LEVEL
+from ..arguments import LEVEL, generator, whole_number
 from ..checks.bias.null import simulate_null
 from ..checks.simulation.truth import Scenario, simulate
 from ..door import pd
@@ -48,8 +48,7 @@ def _frame(rows: list[dict[str, Any]], x: str, **truth: float) -> pd.DataFrame:
 
 
 def _checked(draws: int) -> None:
-    if draws < 2:
-        raise UnsupportedError(f"draws={draws}: expected at least 2")
+    whole_number("draws", draws, 2)
 
 
 def _sample(truth: Scenario, draws: int, seed: int, method: str) -> tuple[Any, Any]:
@@ -246,7 +245,7 @@ def back_transform_lab(
     _checked(draws)
     measure, rows = get_measure("double-arcsine"), []
     for top in largest:
-        rng = np.random.default_rng([seed, int(top)])
+        rng = generator(seed, int(top))
         n = np.array([small] * (k - 1) + [int(top)], dtype=float)
         events = rng.binomial(n.astype(np.int64), proportion, (draws, k)).astype(float)
         size = np.broadcast_to(n, events.shape)
@@ -512,7 +511,7 @@ def dependence_lab(
     for m in twins:
         if not 1 <= m <= k:
             raise UnsupportedError(f"twins: found {m}, expected 1 to {k}")
-        rng = np.random.default_rng([seed, int(m)])
+        rng = generator(seed, int(m))
         rate = expit(mu + tau * rng.standard_normal((draws, k)))
         common = rng.binomial(both, rate)
         first, second = (common + rng.binomial(size - both, rate) for _ in range(2))

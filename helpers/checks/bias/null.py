@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ... import printing
-from ...arguments import Array, level_of
+from ...arguments import Array, level_of, whole_number
 from ...engine.cost import announce
 from ...engine.distributions import expit
 from ...engine.effects import get_measure
@@ -167,7 +167,7 @@ def simulate_null(
     for name, real in observed.items():
         if not bool(real.defined.all()):
             raise MetaAnalysisError(f"{name}: not defined in the data")
-    (simulated,) = at.simulate([(seed, 0.0)], tests, progress)
+    (simulated,) = at.simulate([(whole_number("seed", seed, 0), 0.0)], tests, progress)
     columns: dict[str, list[float]] = {"p": [], "no": [], "cal": [], "mean": []}
     for name, lines in simulated.items():
         real = observed[name]
@@ -274,8 +274,7 @@ class Setting:
 def setting(fit: PoolResult | None, alpha: float, draws: int, **studies: Any) -> Setting:
     """Sizes and truth of a simulation; parameters as in `simulate_null`."""
     level_of(alpha, "alpha")
-    if draws < 1:
-        raise UnsupportedError(f"draws={draws!r}: expected at least 1")
+    draws = whole_number("draws", draws, 1)
     mu, tau2 = studies.pop("mu", None), studies.pop("tau2", None)
     data = funnel_data(fit, **studies)
     own = fit if data.measure.name == "logit" else None

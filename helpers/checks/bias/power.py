@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ... import printing
+from ...arguments import whole_number
 from ...engine.distributions import expit
 from ...engine.keywords import TruthKeywords, refuse_unknown
 from ...engine.literature import references
@@ -111,7 +112,7 @@ def simulate_power(
     se = 1.0 / np.sqrt(at.n * p * (1.0 - p))
     weight = 1.0 / (se**2 + at.tau2)
     shift = float(slope) * (se - (weight * se).sum() / weight.sum())
-    streams = np.random.SeedSequence(seed).spawn(2)
+    streams = np.random.SeedSequence(whole_number("seed", seed, 0)).spawn(2)
     runs = list(zip(streams, (0.0, shift), strict=True))
     without, with_effect = at.simulate(runs, tests, progress)
     rejection, power = [], []

@@ -77,8 +77,7 @@ def coverage(
         )
     level = level_of(level)
     quad_points = whole_number("quad_points", quad_points, 1, 100)
-    if draws < 2:
-        raise UnsupportedError(f"draws={draws!r}: expected at least 2")
+    draws, seed = whole_number("draws", draws, 2), whole_number("seed", seed, 0)
     plan = StudyPlan(
         draws, seed, level, names, quad_points, glmm, generalised_q, min(bootstrap, draws)
     )

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from ...arguments import Array, one_of
+from ...arguments import Array, generator, one_of, whole_number
 from ...engine.distributions import expit, logit, norm_cdf
 from ...errors import ConvergenceError, UnsupportedError
 
@@ -100,10 +100,8 @@ def simulate(scenario: Scenario, draws: int, seed: int = 1) -> Sample:
     >>> sample.events.shape, bool((sample.events <= sample.n).all())
     ((2, 4), True)
     """
-    if draws < 1:
-        raise UnsupportedError(f"draws={draws}: expected at least 1")
-    rng = np.random.default_rng([seed, crc32(repr(astuple(scenario)).encode())])
-    shape = (draws, scenario.k)
+    rng = generator(seed, crc32(repr(astuple(scenario)).encode()))
+    shape = (whole_number("draws", draws, 1), scenario.k)
     n = rng.choice(np.asarray(scenario.sizes, dtype=float), shape)
     if scenario.family == "beta-binomial" and scenario.tau > 0:
         # Logs of gamma variables, so that a proportion that rounds to 0 keeps its logit.

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import Array
+from ...arguments import Array, generator, whole_number
 from ...door import pd
-from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from ...errors import ConvergenceError, UnsupportedError
 from ..cost import announce
 from ..json_values import picked, plain
 from ..shown import Row, Shown, p_text
@@ -194,9 +194,9 @@ def permutation_test(
             f"an exact test would need {total:,} arrangements (at most {MAX_EXACT:,}); "
             "use a number of random draws"
         )
-    if not exact and int(draws) < 19:
-        raise MetaAnalysisError(f"draws={draws}: expected at least 19 (the smallest p is then 5%)")
-    rng = np.random.default_rng(seed)
+    if not exact:
+        draws = whole_number("draws", draws, 19)  # the smallest p is then 5%
+    rng = np.random.default_rng() if seed is None else generator(seed)
     source: Iterator[Any] | None = None
     if exact:
         source = _sign_flips(k) if flips else arrangements(design)

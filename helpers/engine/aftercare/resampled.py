@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ... import printing
-from ...arguments import Array, level_of, one_of
+from ...arguments import Array, generator, level_of, one_of, whole_number
 from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
@@ -263,15 +263,14 @@ def bootstrap(
     (True, 0)
     """
     one_of("kind", kind, ("parametric", "nonparametric"))
-    if draws < 20:
-        raise UnsupportedError(f"draws={draws!r}: expected at least 20")
+    draws = whole_number("draws", draws, 20)
     model = model_of(fit, "the bootstrap")
     if kind == "nonparametric" and model.clusters is not None:
         raise UnsupportedError(
             "kind='nonparametric' draws studies as if they were independent, which those of one "
             "cluster are not; the parametric bootstrap draws new clusters"
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     drawn = _draw(model, fit, draws, kind, rng)
     refits = model.fit(drawn.weights, y=drawn.y, events=drawn.events, progress=progress)
     sound = refits.converged

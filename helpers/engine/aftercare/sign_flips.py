@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import Array, level_of, one_of
+from ...arguments import Array, generator, level_of, one_of
 from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..counts.batch import check_data
@@ -120,7 +120,7 @@ def _signs(k: int, draws: int | str, seed: int) -> _Signs:
         for study in range(k - 1):
             flips[:, study + 1] -= 2.0 * ((codes >> study) & 1)
         return _Signs(flips, True, 2**k)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     flips = np.where(rng.random((int(draws), k)) < 0.5, -1.0, 1.0)
     flips[0] = 1.0
     return _Signs(flips, False, int(draws))

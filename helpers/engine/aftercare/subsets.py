@@ -8,6 +8,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import generator
 from ...errors import UnsupportedError
 
 #: Up to this many subsets are all fitted.
@@ -55,7 +56,7 @@ def choose_subsets(
     if subsets != "all" and not (isinstance(subsets, (int, np.integer)) and subsets >= 1):
         raise UnsupportedError(f"subsets={subsets!r}: expected 'all' or a whole number above 0")
     total = number_of_subsets(k, min_size)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     if total <= MAX_ALL:
         member = _listed(k, min_size)
         if subsets == "all" or int(subsets) >= total:

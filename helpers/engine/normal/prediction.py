@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ... import printing
-from ...arguments import Array
+from ...arguments import Array, generator, whole_number
 from ...errors import UnsupportedError
 from ..distributions import norm_ppf
 from ..options import FEW_IN_GROUP, shows_prediction
@@ -141,7 +141,7 @@ def bootstrap_prediction(
     k = yi.size
     if k < 3:
         raise UnsupportedError("the bootstrap prediction interval needs at least 3 studies")
-    rng = np.random.default_rng(seed)
+    rng, draws = generator(seed), whole_number("draws", draws, 20)
     probability, z = rng.random(draws), rng.standard_normal(draws)
     t = rng.standard_t(k - 1, draws)
     tau2 = _draw_tau2(yi, vi, probability)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ... import printing, ties
-from ...arguments import LEVEL, Array
+from ...arguments import LEVEL, Array, generator, whole_number
 from ...engine.distributions import chi2_isf, chi2_sf
 from ...engine.effects import study_interval
 from ...engine.literature import Methods, references
@@ -120,8 +120,7 @@ def homogeneity_test(
     from scipy.stats import random_table
 
     table = cause_table(table) if isinstance(table, str) else table
-    if draws < 1:
-        raise MetaAnalysisError(f"homogeneity_test() needs at least one draw, not {draws}")
+    rng, draws = generator(seed), whole_number("draws", draws, 1)
     used, dropped = _with_deaths(table)
     counts = used.counts
     rows, columns, n = counts.sum(axis=1), counts.sum(axis=0), int(counts.sum())
@@ -131,7 +130,7 @@ def homogeneity_test(
     statistic = float(((counts - expected) ** 2 / expected).sum())
     df = (len(rows) - 1) * (len(columns) - 1)
 
-    made = random_table(rows, columns, seed=np.random.default_rng(seed)).rvs(size=draws)
+    made = random_table(rows, columns, seed=rng).rvs(size=draws)
     away = made - expected
     drawn = (away**2 / expected).sum(axis=(1, 2))
     # Equal tables may differ in the last bit, because sums are rounded.

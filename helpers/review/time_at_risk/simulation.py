@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ... import printing
-from ...arguments import LEVEL, level_of, one_of
+from ...arguments import LEVEL, generator, level_of, one_of, whole_number
 from ...arguments import AnyArray as Array
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, limits_text, number
@@ -168,13 +168,11 @@ def simulate_person_time(
     """
     s = scenario or FollowUpScenario()
     one_of("median", median, FOLLOW_UP_MEDIANS)
-    if isinstance(draws, bool) or int(draws) != draws or draws < 2:
-        raise MetaAnalysisError(f"draws={draws!r}: expected a whole number of at least 2")
-    rng = np.random.default_rng(seed)
+    rng, draws = generator(seed), whole_number("draws", draws, 2)
     parts = []
     rows = max(1, _BLOCK // s.n)
-    for begin in range(0, int(draws), rows):
-        shape = (min(rows, int(draws) - begin), s.n)
+    for begin in range(0, draws, rows):
+        shape = (min(rows, draws - begin), s.n)
         parts.append(_simulate(s, rng, shape, median, until_relapse))
     months, at_risk, events = (np.concatenate(column) for column in zip(*parts, strict=True))
     arrays = {
