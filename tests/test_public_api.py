@@ -240,7 +240,6 @@ def test_calls_agree_on_seeds_draws_and_how_arguments_are_given():
             assert argument != "level" or value in (LEVEL, None), at
     draws = {at.split()[0]: set(v.values()) for at, v in defaults.items() if at.endswith(" draws")}
     assert draws == {
-        "begin_calibrated_test": {1000},
         "bootstrap": {2000},
         "bootstrap_prediction": {25_000},
         "calibrated_test": {1000},

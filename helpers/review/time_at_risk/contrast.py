@@ -117,16 +117,16 @@ def _exponent(fit: RegressionResult) -> tuple[float, Interval]:
     return float(row["estimate"]), limits
 
 
-def _followed(data: pd.DataFrame) -> pd.DataFrame:
-    months = data[_MONTHS].astype(float)
+def _followed(cohorts: pd.DataFrame) -> pd.DataFrame:
+    months = cohorts[_MONTHS].astype(float)
     if (months <= 0).any():
         raise MetaAnalysisError(f"{_MONTHS}: expected months above 0")
-    kept = data[months.notna()]
+    kept = cohorts[months.notna()]
     return kept.assign(**{_LOG_YEARS: np.log(months[months.notna()] / 12.0)})
 
 
 def time_contrast(
-    data: pd.DataFrame,
+    cohorts: pd.DataFrame,
     *,
     by: str,
     levels: tuple[str, str],
@@ -137,7 +137,7 @@ def time_contrast(
 
     Parameters
     ----------
-    data : DataFrame
+    cohorts : DataFrame
         As `helpers.load_cohorts` gives it. Cohorts without a follow-up take no part, at any
         exponent, so that all ratios are of the same cohorts.
     by, levels
@@ -146,7 +146,7 @@ def time_contrast(
         0 and 1 are always among them.
     factor : float or sequence of float
         Person-time really observed relative to patients times follow-up, for all rows of
-        `data` or each (see `simulate_person_time`). It enters as factor to the exponent.
+        `cohorts` or each (see `simulate_person_time`). It enters as factor to the exponent.
 
     Raises
     ------
@@ -164,13 +164,13 @@ def time_contrast(
     >>> {name: round(found.at(g)["ratio"], 2) for name, g in (("crude", 0), ("rate", 1))}
     {'crude': 1.81, 'rate': 2.17}
     """
-    share = np.broadcast_to(np.asarray(factor, dtype=float), (len(data),))
+    share = np.broadcast_to(np.asarray(factor, dtype=float), (len(cohorts),))
     if not (np.isfinite(share) & (share > 0)).all():
         raise MetaAnalysisError("factor: expected numbers above 0")
-    if by not in data.columns:
+    if by not in cohorts.columns:
         raise MetaAnalysisError(f"no column {by!r}")
-    group = data[by].astype(str)
-    chosen = data.assign(**{"share": share})[group.isin(levels)]
+    group = cohorts[by].astype(str)
+    chosen = cohorts.assign(**{"share": share})[group.isin(levels)]
     rows = _followed(chosen)
     names = rows[by].astype(str)
     k = {one: int((names == one).sum()) for one in levels}
@@ -230,8 +230,8 @@ def contrast_versions(
     """
     rows = []
     for pair in pairs:
-        for name, (data, factor) in versions.items():
-            one = time_contrast(data, by=by, levels=pair, exponents=(0.0, 1.0), factor=factor)
+        for name, (cohorts, factor) in versions.items():
+            one = time_contrast(cohorts, by=by, levels=pair, exponents=(0.0, 1.0), factor=factor)
             last = one.at(1.0)
             row = {"comparison": one.name, "version": name, "k": sum(one.k.values())}
             row |= {"per_patient": one.at(0.0)["ratio"], "adjusted": one.adjusted()["ratio"]}
@@ -241,13 +241,13 @@ def contrast_versions(
 
 
 def follow_up_exponent(
-    data: pd.DataFrame,
+    cohorts: pd.DataFrame,
 ) -> tuple[float, Interval, RegressionResult]:
     """Estimate how deaths per patient grow with follow-up: proportional to follow-up ** g.
 
     Parameters
     ----------
-    data : DataFrame
+    cohorts : DataFrame
         As in `time_contrast`.
 
     Returns
@@ -261,5 +261,5 @@ def follow_up_exponent(
     >>> round(follow_up_exponent(load_cohorts())[0], 2)
     0.31
     """
-    fit = meta_regression(_followed(data), _LOG_YEARS, time=_PATIENTS, **_RATES)
+    fit = meta_regression(_followed(cohorts), _LOG_YEARS, time=_PATIENTS, **_RATES)
     return *_exponent(fit), fit

@@ -28,12 +28,12 @@ class PairedRates(Shown):
     limits: Interval  # 95% limits of agreement, mean -/+ 1.96 standard deviations
 
 
-def reported_against_crude(data: pd.DataFrame) -> PairedRates:
+def reported_against_crude(cohorts: pd.DataFrame) -> PairedRates:
     """Compare what publications report with deaths over patients, cohort by cohort.
 
     Parameters
     ----------
-    data : DataFrame
+    cohorts : DataFrame
         Cohorts with the columns of `helpers.load_cohorts`.
 
     Raises
@@ -59,7 +59,7 @@ def reported_against_crude(data: pd.DataFrame) -> PairedRates:
 
     from ...engine.distributions import t_ppf
 
-    pairs = data[data["reported_nrm"].notna()]
+    pairs = cohorts[cohorts["reported_nrm"].notna()]
     if len(pairs) < 3:
         raise MetaAnalysisError(
             f"{printing.counted(len(pairs), 'cohort')} with a reported value; expected at least 3"
