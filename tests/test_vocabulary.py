@@ -155,7 +155,7 @@ def test_a_table_is_data_and_this_review_s_own_is_cohorts() -> None:
 def test_groups_are_made_by_something_in_every_call() -> None:
     for name in ("helpers.subgroups", "helpers.report", "helpers.read_cohorts"):
         assert "by" in inspect.signature(CALLS[name]).parameters
-    # a column of groups is by; a picture's groups are drawn by colour_by
+    # a column of groups is by
     assert [
         name for name, call in CALLS.items() if "group" in inspect.signature(call).parameters
     ] == []
