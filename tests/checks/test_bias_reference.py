@@ -359,6 +359,14 @@ def test_pet_and_peese_agree() -> None:
     assert sum(close(a, b, CLOSED, "PET-PEESE") for a, b in pairs) == 8
 
 
+def test_peese_is_chosen_where_the_p_value_is_below_alpha() -> None:
+    p = pet_peese(YI, VI).p
+    for alpha, chosen in ((p, "PET"), (np.nextafter(p, 1.0), "PEESE")):
+        result = pet_peese(YI, VI, alpha=alpha)
+        assert result.selected == chosen
+        assert result.estimate_model == getattr(result, chosen.lower()).limit
+
+
 def test_every_entry_of_the_reference_is_compared_or_listed() -> None:
     compared = (
         {f"regtest_{m}_{p}" for m in ("lm", "rma") for p in PREDICTORS}

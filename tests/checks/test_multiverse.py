@@ -279,6 +279,18 @@ def test_contrast_without_studies_in_a_group_is_undefined(cohorts):
     assert frame["reason"].iloc[2] == "tisa-cel: no study is left to pool"
 
 
+@pytest.mark.parametrize("model", ["random", "glmm"])
+def test_a_common_variance_of_two_groups_needs_three_studies(model):
+    table = pd.DataFrame({"events": [3, 9, 5], "n": [40, 50, 60], "arm": ["a", "b", "b"]})
+    which = {"three": None, "two": np.array([False, False, True])}
+    pair = {"by": "arm", "levels": ("a", "b")}
+    choices = {"who": which, "group_tau2": ["common"]}
+    columns = {"events": "events", "n": "n", "model": model}
+    frame = multiverse(table, choices, contrast=pair, **columns).frame().set_index("who")
+    assert frame["status"].to_dict() == {"three": "ok", "two": "undefined"}
+    assert frame.loc["two", "reason"].endswith("needs at least 3 studies")
+
+
 # --- views ----------------------------------------------------------------------------------
 
 

@@ -130,6 +130,12 @@ def test_the_headline_row_is_empty_where_none_is_shown(k):
     assert shown.tolist() == [k >= 5] * 2
 
 
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 7])
+def test_the_caution_speaks_of_a_prediction_where_one_is_shown(k):
+    (said,) = [one.message for one in fit_of(k).cautions if one.code == "few-studies"]
+    assert ("prediction" in said) == (k >= 5)
+
+
 def test_the_summary_of_findings_obeys_the_same_rule():
     assert displayed_prediction(fit_of(4))[0] is None
     assert new_cohort(fit_of(4)) is None

@@ -300,6 +300,9 @@ def test_the_result_is_frozen_and_its_views_agree() -> None:
     content = fit.to_dict()
     assert json.loads(json.dumps(content)) == content
     assert "CR2" in str(fit.methods())
+    for model, did in ((fit, "pooled"), (fitted("Setting"), "regressed on Setting")):
+        said = f"from {model.clusters} clusters was {did} with a three-level model"
+        assert said in str(model.methods())
     assert fit.correlation == 0.0
     contrast = fit.contrast({"Intercept": 1.0})
     assert contrast["se"].iloc[0] == pytest.approx(fit.se)

@@ -308,9 +308,18 @@ def test_results_become_json_without_loss_of_the_headline(model: str) -> None:
     assert plain["heterogeneity"]["I2"] == fit.heterogeneity.I2
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("common", "common effect"), ("random", "random effects (REML)"), ("glmm", "GLMM")],
+)
+def test_the_first_line_names_an_estimator_of_tau2_where_there_is_a_choice(model, said) -> None:
+    assert repr(pool(events=EVENTS, n=N, model=model)).startswith(f"PoolResult: {said}, logit")
+
+
 def test_the_summary_is_one_row_of_the_same_numbers() -> None:
     fit = pool(events=[*EVENTS, 5], n=[*N, 70], model="glmm")
     row = fit.summary_frame().iloc[0]
+    assert (row["events"], row["n"]) == (sum(EVENTS) + 5, sum(N) + 70)
     assert row["estimate"] == fit.estimate
     assert row["prediction_upper"] == fit.prediction_interval().upper
     assert row["I2"] == fit.heterogeneity.I2
