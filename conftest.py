@@ -1,7 +1,6 @@
 """What every test of the project shares: fixed examples, results, closed figures, siblings."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,12 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args.reverse()
     if hasattr(config, "workerinput") or os.environ.get(shared_results.FOLDER):
         return
-    code, ours = dependency_hash(), ROOT / "_build" / "tests" / "shared"
-    share_results(ours, code)
-    state, built = (ours / "state").read_text(encoding="utf-8"), ROOT / "_build" / "shared"
-    if (built / "state").is_file() and (built / "state").read_text(encoding="utf-8") == state:
-        for result in built.glob("*.pickle"):
-            shutil.copyfile(result, ours / result.name)
+    built = ROOT / "_build"
+    share_results(built / "tests" / "shared", dependency_hash(), former=built / "shared")
 
 
 def _from_the_end(config: pytest.Config) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -47,15 +48,30 @@ def machine() -> list[str | None]:
     return [python, installed, *map(os.environ.get, PROCESSOR)]
 
 
-def share_results(folder: Path, dependencies: str) -> None:
-    """Let this process and those that it starts compute what chapters and tests share once."""
+def share_results(folder: Path, dependencies: str, former: Path | None = None) -> None:
+    """Let this process and those that it starts compute what chapters and tests share once.
+
+    What another such folder has of the same code and data is taken over. Runs that begin at once,
+    as two of ``make test`` do, find the folder empty or whole, and read no half of a result.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state = json.dumps([dependencies, machine()])
-    mark = folder / "state"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != state:
-        for old in folder.iterdir():
-            old.unlink()
-        mark.write_text(state, encoding="utf-8")
+
+    def is_of_now(place: Path) -> bool:
+        mark = place / "state"
+        return mark.is_file() and mark.read_text(encoding="utf-8") == state
+
+    with shared_results._one_at_a_time(folder):
+        if not is_of_now(folder):
+            for old in folder.iterdir():
+                old.unlink()
+            (folder / "state").write_text(state, encoding="utf-8")
+        if former is not None and is_of_now(former):
+            for result in former.glob("*.pickle"):
+                if not (here := folder / result.name).exists():
+                    copied = here.with_suffix(".copied")
+                    shutil.copyfile(result, copied)
+                    copied.replace(here)
     os.environ.update({shared_results.FOLDER: str(folder), shared_results.STATE: state})
 
 

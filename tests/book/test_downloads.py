@@ -40,13 +40,15 @@ def test_the_report_is_made_beside_the_pages_and_is_there_before_it_is_copied(
     tmp_path, monkeypatch
 ):
     def slow() -> None:
-        time.sleep(0.2)
+        while not (tmp_path / "go").exists():
+            time.sleep(0.01)
         (tmp_path / "report").touch()
 
     monkeypatch.setattr(downloads, "example_report", slow)
     app = SimpleNamespace(builder=SimpleNamespace(format="html"))
     downloads._begin_report(app)
     assert not (tmp_path / "report").exists()
+    (tmp_path / "go").touch()
     downloads._end_report(app, None)
     assert (tmp_path / "report").exists()
     order: list[tuple[str, int, str]] = []

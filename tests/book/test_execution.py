@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import nullcontext
@@ -131,6 +133,44 @@ def test_shared_results_are_of_this_code_and_of_this_kind_of_processor(house, mo
     made.touch()
     dependencies.share_results(chapters.SHARED, "other code")
     assert not made.exists()
+
+
+AT_ONCE = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from dependencies import share_results
+Path(f"ready-{sys.argv[2]}").touch()
+while not Path("go").exists(): time.sleep(0.001)
+share_results(Path("ours"), "code", former=Path("built"))
+print(sum(len(one.read_bytes()) for one in Path("ours").glob("*.pickle")))
+"""
+
+
+def test_runs_that_begin_at_once_take_over_whole_results(tmp_path):
+    """`make test` begins the tests of the site beside the others, after a change of the code."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(dependencies.__file__).parents[1])}
+    tools = str(Path(dependencies.__file__).parent)
+    for name in ("ours", "built"):
+        (tmp_path / name).mkdir()
+    state = json.dumps(["code", dependencies.machine()])
+    (tmp_path / "built" / "state").write_text(state)
+    for number in range(200):
+        (tmp_path / "ours" / f"old-{number}.pickle").write_bytes(b"old")
+        (tmp_path / "built" / f"new-{number}.pickle").write_bytes(b"12345")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, tools, str(number)],
+            cwd=tmp_path, env=environment, stdout=subprocess.PIPE,
+        )
+        for number in range(4)
+    ]  # fmt: skip
+    while len(list(tmp_path.glob("ready-*"))) < len(processes):
+        assert all(process.poll() in {None, 0} for process in processes)
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    assert [int(process.communicate()[0] or -1) for process in processes] == [1000] * 4
+    assert not list((tmp_path / "ours").glob("*.copied"))
 
 
 def test_chapters_run_while_sphinx_starts_and_once(house):
@@ -312,12 +352,15 @@ def test_the_longest_chapter_runs_first_and_progress_is_shown(house, monkeypatch
     monkeypatch.setattr(chapters, "CORES", 1)
     monkeypatch.setattr(chapters, "LONG", {})
     monkeypatch.setattr(chapters, "WARM_FROM", 9)
-    ran = []
+    ran, now = [], [0.0]
 
     async def execute(path, kernels):
         ran.append(path.stem)
-        await asyncio.sleep({"quick": 0.0, "slow": 0.3}.get(path.stem, 0.1))
+        now[0] += {"quick": 0.0, "slow": 0.3}.get(path.stem, 0.1)
         return nbformat.read(path, as_version=4)
+
+    # a clock that no other work on the machine makes go ahead
+    monkeypatch.setattr(chapters, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     monkeypatch.setattr(chapters, "execute", execute)
     monkeypatch.setattr(chapters, "imported", lambda notebook: set())

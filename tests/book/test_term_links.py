@@ -131,9 +131,9 @@ def test_what_counts_as_a_mention(text, found):
 def test_a_long_page_takes_little_time():
     terms = sorted((name for name, _ in entries()), key=lambda term: (-len(term), term))
     text = "The deaths of a year, and what they say about patients elsewhere. " * 2000
-    start = time.perf_counter()
+    start = time.process_time()
     split_text(text, terms, find_terms(terms), set())
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 # --- the glossary of the book --------------------------------------------------------------------
