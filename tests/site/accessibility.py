@@ -7,6 +7,7 @@ from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
+from waits import LAID_OUT, resized, settled
 
 WIDTHS = (320, 1280)
 THEMES = ("light", "dark")
@@ -46,8 +47,7 @@ ASK = """async ({ looks, whole }) => {
     return { asked: asked.size, decided, violations };
 }"""
 # the theme lets the keyboard reach what scrolls, a moment after the page has changed; what opens or
-# changes its colours does so in some frames; what is far down is laid out after the first screen
-LAID_OUT = '!("laying" in document.documentElement.dataset)'
+# changes its colours does so in some frames
 SETTLED = (
     f"{LAID_OUT} && "
     + """[...document.querySelectorAll("pre, .cell_output > .output")].every((e) =>
@@ -121,7 +121,7 @@ class Colours:
 
     def faults(self, page: Page, width: int) -> dict[str, list[str]]:
         """Elements with too little contrast at a width, in the theme and state of the page."""
-        page.set_viewport_size({"width": width, "height": 900})
+        resized(page, width)
         looks = page.evaluate(LOOKS)
         found: dict[str, list[str]] = {}
         done: dict[str, set[str]] = {rule: set() for rule in CONTRAST}
@@ -148,11 +148,12 @@ def _inject(page: Page) -> None:
 
 
 def unfold(page: Page) -> None:
-    """Open every disclosure of the text, and show the code that a phone leaves out."""
+    """Open every disclosure of the text, show the code that a phone leaves out, and wait."""
     page.evaluate("""() => {
         document.documentElement.dataset.code = "method";
         for (const one of document.querySelectorAll("article details")) one.open = true;
     }""")
+    settled(page)
 
 
 def faults(
@@ -177,7 +178,7 @@ def faults(
     unfold(page)
     found: dict[str, list[str]] = {}
     for width in widths:
-        page.set_viewport_size({"width": width, "height": 900})
+        resized(page, width)
         page.wait_for_function(SETTLED)
         rules = {rule: {"enabled": colours is None} for rule in CONTRAST}
         _inject(page)

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from accessibility import LAID_OUT, Colours
+from accessibility import Colours
 from browser import ARGUMENTS, HOW, find_browser, missing
 from built import SITE, page_names
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from waits import opened
+
+expect.set_options(timeout=30_000)  # as patient as all that waits for an element
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -71,6 +74,17 @@ def _listen(page: Page, visits: list[Visit]) -> None:
     )
 
 
+# what a page stores when it is left, it stores before this, which listens last
+CLEAR_AT_THE_END = """() => addEventListener("pagehide", () => {
+    localStorage.clear();
+    sessionStorage.clear();
+})"""
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise RuntimeError("this would stay in the tab of all tests: open a page of your own")
+
+
 @dataclass
 class Tab:
     """A tab for one test after another: to make a new one takes longer than to load a page."""
@@ -84,6 +98,8 @@ class Tab:
         if self._page is None or self._page.is_closed():
             context = self.browser.new_context(reduced_motion="reduce")
             self._page = context.new_page()
+            for stays in ("add_init_script", "expose_binding", "expose_function", "route"):
+                setattr(self._page, stays, _refuse)
             _listen(self._page, self.visits)
         self._page.set_viewport_size({"width": width, "height": 900})
         self._page.emulate_media(color_scheme=theme)
@@ -96,7 +112,7 @@ class Tab:
         if page is None or page.is_closed():
             return
         if page.url.startswith(("file:", "http:")):
-            page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+            page.evaluate(CLEAR_AT_THE_END)
         page.context.clear_permissions()
         page.context.clear_cookies()
         for other in page.context.pages:
@@ -116,14 +132,6 @@ def tab(browser: Browser) -> Tab:
     return Tab(browser)
 
 
-def _arrive(seen: Visit, address: str) -> Visit:
-    """Go to a page and wait until all of it is there."""
-    seen.page.goto(address)
-    seen.page.evaluate("document.fonts.ready")
-    seen.page.wait_for_function(LAID_OUT)
-    return seen
-
-
 @pytest.fixture(scope="module")
 def stay(browser: Browser) -> Iterator:
     """Open a page once for all tests of a file: who changes it takes the change back."""
@@ -136,7 +144,7 @@ def stay(browser: Browser) -> Iterator:
         if name not in kept:
             kept[name] = Visit(context.new_page())
             _listen(kept[name].page, [kept[name]])
-            _arrive(kept[name], (SITE / name).as_uri())
+            opened(kept[name].page, (SITE / name).as_uri())
         return kept[name]
 
     yield open_page
@@ -165,9 +173,9 @@ def visit(browser: Browser, tab: Tab) -> Iterator:
             seen = Visit(context.new_page())
             _listen(seen.page, [seen])
         path, mark, anchor = name.partition("#")
-        return _arrive(
-            seen, (f"{origin}/{path}" if origin else (SITE / path).as_uri()) + mark + anchor
-        )
+        place = f"{origin}/{path}" if origin else (SITE / path).as_uri()
+        opened(seen.page, place + mark + anchor)
+        return seen
 
     yield open_page
     for context in contexts:

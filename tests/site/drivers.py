@@ -12,20 +12,20 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
 import websocket
 from browser import find_firefox, find_webkit
 
+LISTENS = "0A"  # a socket, in Linux's list of them
 SECONDS = 300  # for one command; Python starts in a page within it
 KEYS = {
     "ArrowDown": "\ue015",
@@ -98,9 +98,6 @@ def _process(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
 
 
 @contextmanager
@@ -120,23 +117,17 @@ def firefox() -> Iterator[Driver]:
         lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in PREFERENCES.items()]
         (profile / "user.js").write_text("\n".join(lines), encoding="utf-8")
         command = [str(find_firefox()), "--headless", "--no-remote", "--profile", str(profile)]
+        said = profile / "said.txt"  # a pipe that nobody reads on would be full one day, and wait
+        options = {"stdout": subprocess.DEVNULL, "stderr": stack.enter_context(said.open("wb"))}
         process = stack.enter_context(
-            _process(
-                [*command, "--remote-debugging-port", "0"],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+            _process([*command, "--remote-debugging-port", "0"], **options)
         )
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if found := re.search(r"WebDriver BiDi listening on (ws://\S+)", line):
-                break
-        else:
-            raise BrowserError(f"Firefox ended before it listened: {''.join(said)}")
+        while not (found := re.search(rb"BiDi listening on (ws://\S+)\n", said.read_bytes())):
+            if process.poll() is not None:
+                raise BrowserError(f"Firefox ended before it listened: {said.read_text()}")
+            time.sleep(0.05)
         wire = websocket.create_connection(
-            f"{found[1]}/session", timeout=SECONDS, suppress_origin=True
+            f"{found[1].decode()}/session", timeout=SECONDS, suppress_origin=True
         )
         stack.callback(wire.close)
 
@@ -175,10 +166,18 @@ def firefox() -> Iterator[Driver]:
         )
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+def _port_of(process: subprocess.Popen) -> int:
+    """Port that a process listens on and has chosen: one chosen for it may be taken meanwhile."""
+    place = Path("/proc", str(process.pid))
+    while process.poll() is None:
+        with suppress(FileNotFoundError):  # what it opened it may close while we read
+            mine = {str(one.readlink()) for one in (place / "fd").iterdir()}
+            for line in (place / "net" / "tcp").read_text().splitlines()[1:]:
+                _, local, _, state, *_, inode = line.split()[:10]
+                if state == LISTENS and f"socket:[{inode}]" in mine:
+                    return int(local.partition(":")[2], 16)
+        time.sleep(0.05)
+    raise BrowserError("WebKit's driver ended before it listened")
 
 
 @contextmanager
@@ -195,7 +194,6 @@ def webkit() -> Iterator[Driver]:
             display = pipe.readline().strip()
         if not display:
             raise BrowserError("Xvfb did not start")
-        port = _free_port()
         environment = {
             **os.environ,
             "DISPLAY": f":{display}",
@@ -203,8 +201,8 @@ def webkit() -> Iterator[Driver]:
             # no graphics card: to lay layers over each other took two fifths of all its time
             "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
         }
-        stack.enter_context(_process([driver, f"--port={port}"], env=environment, **options))
-        address = f"http://127.0.0.1:{port}/session"
+        process = stack.enter_context(_process([driver, "--port=0"], env=environment, **options))
+        address = f"http://127.0.0.1:{_port_of(process)}/session"
 
         def command_of(path: str, method: str = "POST", **parameters: Any) -> Any:
             body = json.dumps(parameters).encode() if method == "POST" else None
@@ -217,15 +215,7 @@ def webkit() -> Iterator[Driver]:
 
         arguments = {"binary": browser, "args": ["--automation"]}
         capabilities = {"alwaysMatch": {"webkitgtk:browserOptions": arguments}}
-        end = time.monotonic() + 20
-        while True:
-            try:
-                session = command_of("", capabilities=capabilities)["sessionId"]
-                break
-            except URLError:  # the driver does not listen yet
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
+        session = command_of("", capabilities=capabilities)["sessionId"]
         stack.callback(command_of, f"/{session}", "DELETE")
         command_of(f"/{session}/timeouts", script=1000 * SECONDS, pageLoad=1000 * SECONDS)
 

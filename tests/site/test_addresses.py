@@ -11,6 +11,8 @@ import pytest
 from audit import served
 from built import ROOT, SITE
 from playwright.sync_api import Locator, Page
+from waits import opened as open_page
+from waits import settled
 
 CHAPTER = "pooling.html"
 IN_VIEW = """(e) => {
@@ -36,8 +38,7 @@ def opened(visit, origin) -> Callable[..., Page]:
             seen.append(visit(name, width=width, origin=origin).page)
         else:
             seen[0].goto("about:blank")  # else another place of the same page is no new visit
-            seen[0].goto(f"{origin}/{name}")
-            seen[0].evaluate("document.fonts.ready")
+            open_page(seen[0], f"{origin}/{name}")
         return seen[0]
 
     return of
@@ -85,6 +86,7 @@ def test_a_term_leads_to_its_definition_and_back(opened, origin):
     _stands_in_view(page, term)
     page.go_back()
     page.wait_for_url(f"{origin}/{CHAPTER}")
+    settled(page)
     assert link.bounding_box()["y"] == pytest.approx(before["y"], abs=3)
 
 

@@ -20,6 +20,7 @@ from browser import FINDERS, find_browser, how, missing, wanted
 from built import REFERENCE, SITE, page_names
 from drivers import DRIVERS, Driver
 from nightly import nightly
+from waits import THERE
 
 from helpers import load_cohorts, pool, printing
 
@@ -37,7 +38,9 @@ for (const kind of ["error", "warn"]) {
 FRAME = """<!DOCTYPE html><html lang="en"><title>Frame</title><body style="margin: 0">
 <iframe id="frame" style="border: 0; height: 900px"></iframe></body></html>"""
 # what of each page sticks out at each width, which titles are cut or hyphenated, and complaints
-LOOK = """
+LOOK = (
+    f"const allOf = {THERE};"
+    + """
 const frame = document.getElementById("frame");
 const inBox = (element, root) => {
   for (let one = element.parentElement; one && one !== root; one = one.parentElement)
@@ -49,12 +52,11 @@ const name = (e) =>
 frame.style.width = `${b[0]}px`;
 await new Promise((loaded) => { frame.onload = loaded; frame.src = a; });
 const { document: there, complained } = frame.contentWindow;
-await there.fonts.ready;
 const root = there.documentElement;
-while ("laying" in root.dataset) await new Promise((next) => setTimeout(next, 20));
 const faults = [];
 for (const width of b) {
   frame.style.width = `${width}px`;
+  await allOf(there);
   if (root.scrollWidth > root.clientWidth) {
     const out = [...there.body.querySelectorAll("*")].filter((e) => e.checkVisibility()
       && e.getBoundingClientRect().right > root.clientWidth + 0.5 && !inBox(e, root));
@@ -65,6 +67,7 @@ for (const width of b) {
       faults.push(`${width}: hyphenated: ${name(title)}`);
 }
 return [...faults, ...complained];"""
+)
 
 
 @pytest.fixture(scope="session")
@@ -157,6 +160,7 @@ return [...document.querySelectorAll("section h1, section h2")].filter((e) => {
 
 def test_an_arrow_key_goes_to_the_next_slide_and_nothing_overflows(driver, recorded):
     driver.go(f"{recorded.as_uri()}/downloads/slides/question.html")
+    driver.wait("window.Reveal?.isReady()")
     first = driver.run(SHOWN)
     assert first
     driver.press("ArrowRight")

@@ -7,9 +7,10 @@ import re
 
 import pandas as pd
 import pytest
-from accessibility import LAID_OUT
+from accessibility import unfold
 from audit import served
 from built import ROOT, SITE, page_names, soup_of
+from waits import LAID_OUT, opened, resized, settled
 
 from helpers.views.tables import table
 
@@ -31,6 +32,7 @@ PLAIN = {"n", "o", "p", "w", "mi", "mf", "nb", "nn"}  # kinds of words of code w
 )
 def test_the_faces_of_a_page_are_asked_for_before_its_sheet_is_here(browser, name, sheet, faces):
     asked: set[str] = set()
+    ahead: set[str] = set()
     page = browser.new_page()
     page.on("request", lambda one: asked.add(one.url.rpartition("/")[2].partition(".woff2")[0]))
 
@@ -39,6 +41,7 @@ def test_the_faces_of_a_page_are_asked_for_before_its_sheet_is_here(browser, nam
             if asked >= faces:
                 break
             page.wait_for_timeout(50)
+        ahead.update(asked)
         route.continue_()
 
     with served(SITE) as origin:
@@ -49,8 +52,48 @@ def test_the_faces_of_a_page_are_asked_for_before_its_sheet_is_here(browser, nam
             ".filter((one) => one.name.endsWith('.woff2')).map((one) => one.name))"
         )
         page.close()
-    assert asked >= faces
+    assert ahead >= faces
     assert len(loaded) == len(set(loaded))  # none is fetched twice, ahead and by the sheet
+
+
+LATER = """<!DOCTYPE html><html lang="en" data-laying><title>Later</title><style>
+@font-face { font-family: Late; src: url("late.woff2") }
+.late { font-family: Late }
+@media (max-width: 700px) { .wide { display: none } }
+html[data-laying] .far { display: none }
+</style><body><article><p>Text</p>%s</article><script>
+addEventListener("load", () =>
+    setTimeout(() => delete document.documentElement.dataset.laying, 200));
+</script>"""
+
+
+@pytest.mark.parametrize(
+    ("part", "act"),
+    [
+        ('<p class="late far">Far down</p>', None),
+        ('<details><p class="late">Folded</p></details>', unfold),
+        ('<p class="late wide">In a wide window</p>', lambda page: resized(page, 1280)),
+    ],
+    ids=["laid out later", "unfolded", "in a wider window"],
+)
+def test_a_page_is_there_once_it_has_the_letters_of_all_that_it_shows(browser, part, act):
+    """Measured in the letters of before, words overflow or fit by chance."""
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    faces = "Array.from(document.fonts, (face) => face.status)"
+
+    def late(route):
+        page.wait_for_timeout(300)
+        route.fulfill(path=SITE / "_static" / "fonts" / "StixTwoMath.woff2")
+
+    address = "http://later.test/"
+    page.route(address, lambda route: route.fulfill(body=LATER % part, content_type="text/html"))
+    page.route(f"{address}late.woff2", late)
+    opened(page, address)
+    if act:
+        assert page.evaluate(faces) == ["unloaded"]
+        act(page)
+    assert page.evaluate(faces) == ["loaded"]
+    page.close()
 
 
 def test_a_page_from_a_disk_asks_for_no_face_ahead(visit):
@@ -114,7 +157,7 @@ def test_slides_on_a_phone_come_one_after_the_other(browser, name):
 def test_a_page_that_is_opened_further_down_is_whole_at_once(browser):
     page = browser.new_page()
     page.add_init_script(SAW)
-    page.goto(f"{(SITE / CHAPTER).as_uri()}#the-forest-plot")
+    opened(page, f"{(SITE / CHAPTER).as_uri()}#the-forest-plot")
     assert page.evaluate("window.sawLaying") is None
     assert page.locator("#the-forest-plot").bounding_box()["y"] < 200
     page.goto((SITE / "glossary.html").as_uri())
@@ -260,8 +303,7 @@ def test_titles_stand_in_one_place_and_the_rest_below_them(visit, width):
     page = visit("index.html", width=width).page
     places = {}
     for name in names:
-        page.goto((SITE / name).as_uri())
-        page.wait_for_function(LAID_OUT)
+        opened(page, (SITE / name).as_uri())
         places[name] = page.evaluate(TITLE)
         edge = places[name][0]
         assert [one for one in page.evaluate(EDGES) if abs(one[1] - edge) > 1] == [], name
@@ -394,7 +436,7 @@ def test_what_a_box_holds_stands_below_its_title(visit):
     for box in page.locator(".exercise").all():
         title, text = box.locator(".admonition-title"), box.locator("section > p").first
         assert abs(title.evaluate(LEFT) - text.evaluate(LEFT)) < 1
-    page.goto((SITE / "self_check.html").as_uri())
+    opened(page, (SITE / "self_check.html").as_uri())
     for box in page.locator("fieldset.quiz").all():
         assert box.locator("legend").bounding_box()["y"] > box.bounding_box()["y"] + 4
 
@@ -416,7 +458,7 @@ def test_the_search_page_begins_where_the_others_begin(visit, width):
     page = visit("search.html", width=width).page
     look = "(e) => [e.getBoundingClientRect().left, getComputedStyle(e).font]"
     here = page.locator("h1").evaluate(look)
-    page.goto((SITE / "exam.html").as_uri())
+    opened(page, (SITE / "exam.html").as_uri())
     assert page.locator("h1").evaluate(look) == here
 
 
@@ -458,6 +500,7 @@ def test_a_report_of_a_table_fits_a_phone(visit, width):
     """It has no sheet of the book: pictures, results and long tables each in a form that fits."""
     page = visit(REPORT, width=width).page
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    settled(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     boxes = page.locator(".picture-scroll:visible, .picture-narrow:visible, .table-scroll:visible")
     found = boxes.evaluate_all(

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from built import SITE, page_names, soup_of
+from playwright.sync_api import expect
 
 CHAPTER = "pooling.html"
 HEADINGS = re.compile(r"^h[1-6]$")
@@ -120,7 +121,7 @@ def test_the_button_of_the_pages_says_whether_they_are_shown(visit, width):
     assert links.is_visible() == (width >= BESIDE)
     for _ in range(2):
         before = links.is_visible()
-        assert button.get_attribute("aria-expanded") == str(before).lower()
+        expect(button).to_have_attribute("aria-expanded", str(before).lower())
         assert dialog.is_visible() == (before and width < BESIDE)
         if width < BESIDE and before:
             page.keyboard.press("Escape")
@@ -128,7 +129,7 @@ def test_the_button_of_the_pages_says_whether_they_are_shown(visit, width):
             button.click()
         links.wait_for(state="hidden" if before else "visible")
     assert links.is_visible() == (width >= BESIDE)
-    assert button.get_attribute("aria-expanded") == str(width >= BESIDE).lower()
+    expect(button).to_have_attribute("aria-expanded", str(width >= BESIDE).lower())
 
 
 def test_the_pages_go_beside_the_text_when_the_window_grows(visit):
@@ -137,8 +138,8 @@ def test_the_pages_go_beside_the_text_when_the_window_grows(visit):
     button.click()
     page.set_viewport_size({"width": BESIDE, "height": 900})
     page.locator("#pst-primary-sidebar-modal").wait_for(state="hidden")
-    assert page.locator("nav.bd-links a").first.is_visible()
-    assert button.get_attribute("aria-expanded") == "true"
+    expect(page.locator("nav.bd-links a").first).to_be_visible()
+    expect(button).to_have_attribute("aria-expanded", "true")
     page.set_viewport_size({"width": BESIDE - 1, "height": 900})
     page.wait_for_function("(e) => e.ariaExpanded === 'false'", arg=button.element_handle())
 

@@ -16,6 +16,7 @@ import yaml
 from audit import served
 from bs4 import BeautifulSoup
 from built import SITE, soup_of
+from playwright.sync_api import expect
 
 from helpers.teaching import LEVELS, read_goals
 from helpers.views.tables import CARDS
@@ -176,12 +177,12 @@ def test_citation_is_copied(visit):
     seen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     seen.page.locator("details.cite summary").click()
     for button, kept in (("Copy citation", "#cite-text"), ("Copy BibTeX", "#cite-bibtex")):
-        seen.page.get_by_role("button", name=button).click()
-        seen.page.wait_for_function(
-            "async (text) => await navigator.clipboard.readText() === text",
-            arg=seen.page.locator(kept).text_content(),
-        )
-        seen.page.locator(".copied:has-text('Copied.')").first.wait_for()
+        pressed = seen.page.get_by_role("button", name=button)
+        pressed.click()
+        expect(pressed.locator("xpath=..").get_by_role("status")).to_have_text("Copied.")
+        # asked for once: `wait_for_function` takes a promise for true
+        copied = seen.page.evaluate("navigator.clipboard.readText()")
+        assert copied == seen.page.locator(kept).text_content()
     assert seen.complaints == []
 
 
@@ -418,9 +419,12 @@ def test_copied_code_is_the_code(visit):
     code = button.evaluate("(e) => e.previousElementSibling.textContent")
     button.focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("window.copied !== undefined")
-    assert page.evaluate("copied") == code.removesuffix("\n")
-    assert button.get_attribute("aria-label") == "Copied"
+    # both at once: the button says it for two seconds
+    said = page.wait_for_function(
+        "(button) => window.copied !== undefined && [copied, button.getAttribute('aria-label')]",
+        arg=button.element_handle(),
+    )
+    assert said.json_value() == [code.removesuffix("\n"), "Copied"]
 
 
 def test_targets_are_large_enough(visit):

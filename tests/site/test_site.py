@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from functools import cache
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import built
@@ -13,6 +15,7 @@ from accessibility import CONTRAST, EMPTY, SETTLED, THEMES, THIN, Colours, fault
 from accessibility import WIDTHS as AXE_WIDTHS
 from built import SITE, cover, ids_of, page_names, soup_of
 from lxml import html
+from waits import opened, resized
 
 WIDTHS = (320, 768, 1440)
 # what makes a browser fetch something without being asked
@@ -174,7 +177,7 @@ def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colo
     assert seen.page.evaluate(SIDEWAYS) == []
     assert seen.page.evaluate(SCROLLING) == []
     for width in WIDTHS:
-        seen.page.set_viewport_size({"width": width, "height": 900})
+        resized(seen.page, width)
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
     assert seen.foreign == []
     assert seen.failed == []
@@ -183,7 +186,7 @@ def test_page_opens_offline_fits_and_axe_has_no_objection(page_name, visit, colo
         seen.page.evaluate(EMPTY)
         seen.page.evaluate(THIN)
     for theme, widths in looks.items():
-        seen.page.set_viewport_size({"width": widths[0], "height": 900})
+        resized(seen.page, widths[0])
         ask_for(seen.page, theme)
         if seen.page.evaluate("typeof axe === 'object'"):  # a second theme changes colours alone
             assert colours.faults(seen.page, *widths) == {}
@@ -324,6 +327,29 @@ def test_theme_button_switches_the_page_and_its_pictures(visit):
             break
     assert seen.page.evaluate("document.documentElement.dataset.theme") == "dark"
     seen.page.wait_for_function(f"{colour} !== '{before}'")
+
+
+def test_no_test_takes_a_promise_for_an_answer():
+    """`wait_for_function` waits for none: a promise is true at once, whatever comes of it."""
+    asked = [
+        ast.unparse(call.args[0])
+        for path in Path(__file__).parent.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "wait_for_function"
+    ]
+    assert len(asked) > 20
+    assert [one for one in asked if re.search(r"async|Promise|await|THERE", one)] == []
+
+
+def test_the_tab_of_all_tests_keeps_nothing_of_one(tab):
+    for _ in range(2):
+        page = tab.open(1280, "light").page
+        opened(page, (SITE / "pooling.html").as_uri())
+        assert page.evaluate("[...Object.keys(localStorage), ...Object.keys(sessionStorage)]") == []
+        page.evaluate("localStorage.setItem('code', 'none')")  # as a choice of the reader
+        with pytest.raises(RuntimeError, match="a page of your own"):
+            page.add_init_script("1")
+        tab.forget()  # a page that is left stores where its list of pages stood
 
 
 def test_the_site_has_the_pages_of_the_contents():

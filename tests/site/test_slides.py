@@ -11,6 +11,7 @@ from accessibility import faults
 from bs4 import BeautifulSoup
 from built import SITE, cover, ids_of, soup_of
 from playwright.sync_api import expect
+from waits import opened
 
 from helpers.teaching import read_plans
 from helpers.teaching.handouts import lesson_plan, longer_plans
@@ -109,7 +110,7 @@ def test_slides_open_offline_fit_a_phone_and_a_room_and_axe_has_no_objection(
         assert spilling(seen.page) == {}
     if slides_name in judged():
         seen.page.set_viewport_size({"width": 320, "height": 900})
-        seen.page.goto((SITE / slides_name).as_uri())
+        opened(seen.page, (SITE / slides_name).as_uri())
         assert_nothing_to_object(seen.page, 320, colours)
 
 
@@ -163,13 +164,13 @@ def test_the_view_of_the_speaker_has_the_notes(visit):
     page = visit(f"{FOLDER}/pooling.html").page
     in_a_room(page, f"{FOLDER}/pooling.html")
     page.keyboard.press("ArrowRight")
-    with page.expect_popup() as opened:
+    with page.expect_popup() as popup:
         page.keyboard.press("s")
     notes = page.locator("section.present aside.notes").text_content().split()
-    said = opened.value.locator(".speaker-controls-notes")
+    said = popup.value.locator(".speaker-controls-notes")
     expect(said).to_contain_text(notes[0])
     expect(said).to_contain_text(notes[-1])
-    opened.value.close()
+    popup.value.close()
 
 
 def test_a_print_has_one_slide_a_page(visit):
@@ -209,8 +210,8 @@ def test_a_file_for_powerpoint_gets_words_tables_and_pictures_but_no_answer(visi
             assert "(right)" in found["notes"]
 
 
-def test_powerpoint_gets_each_point_of_a_loose_list_once(visit):
-    page = visit(f"{FOLDER}/bayes.html").page
+def test_powerpoint_gets_each_point_of_a_loose_list_once(browser):
+    page = browser.new_page(viewport=ROOM, reduced_motion="reduce")
     points = soup_of(f"{FOLDER}/bayes.html").select("section.takeaways li")
     page.add_init_script(
         """addEventListener("DOMContentLoaded", () => {
@@ -223,6 +224,7 @@ def test_powerpoint_gets_each_point_of_a_loose_list_once(visit):
             lines = found["parts"][1]["lines"]
             break
     assert page.locator("section.takeaways li > p").count() == len(points) > 0
+    page.close()
     assert lines == [f"• {told(point)}" for point in points]
 
 
