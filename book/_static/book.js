@@ -268,8 +268,10 @@
   if (apart) {
     const small = matchMedia("(max-width: 40rem)");
     const pictures = document.querySelectorAll("figure.picture");
+    let reading = false; // a phone that is turned comes here again
     const near = new IntersectionObserver((seen) => {
-      if (!small.matches || !seen.some((one) => one.isIntersecting)) return;
+      if (reading || !small.matches || !seen.some((one) => one.isIntersecting)) return;
+      reading = true;
       near.disconnect();
       const script = document.createElement("script");
       script.src = document.querySelector("script[src*='_static/site.js']").src.replace(/site\.js.*$/, apart.dataset.phones);

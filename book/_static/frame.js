@@ -91,6 +91,7 @@
       say();
     });
     dialog.addEventListener("close", () => {
+      if (dialog.open) return; // a second tap was quicker than the news of the first
       moved(dialog, bar);
       say();
     });

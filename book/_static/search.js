@@ -72,6 +72,7 @@
       await engine.addAllAsync(sections, { chunkSize: 40 });
       return { engine, sections, names: same.map((group) => group.map((name) => asked(name))) };
     })();
+    reading.catch(() => { reading = undefined; }); // a file that got lost is asked for again
     return reading;
   }
 
@@ -251,7 +252,7 @@
       history.replaceState(null, "", `?q=${encodeURIComponent(field.value)}`);
     });
     if (!dialog) {
-      field.value = new URLSearchParams(location.search).get("q") ?? "";
+      field.value ||= new URLSearchParams(location.search).get("q") ?? ""; // who was faster than this script has typed
       if (field.value) show();
     }
   }

@@ -19,7 +19,10 @@
       const script = document.createElement("script");
       script.src = `${STATIC}terms.js`;
       script.onload = () => done(window.bookTerms);
-      script.onerror = failed;
+      script.onerror = (lost) => {
+        reading = undefined; // asked for again by the next link
+        failed(lost);
+      };
       document.head.append(script);
     }));
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from built import ROOT, SITE, soup_of
+from waits import resized
 
 DATA = SITE / "downloads" / "data"
 PACKAGE = json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))
@@ -129,6 +130,19 @@ def test_a_phone_reads_its_drawings_when_a_picture_comes_near(visit, name):
         assert letters >= 12
     ids = page.evaluate("() => [...document.querySelectorAll('article [id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
+
+
+def test_a_phone_that_is_turned_reads_its_drawings_once(visit):
+    page = visit("gallery_more.html", width=390).page
+    page.locator("figure.picture").first.scroll_into_view_if_needed()
+    page.locator(".picture-narrow").first.wait_for()
+    for width in (800, 390):
+        resized(page, width)
+        page.evaluate(  # what comes near the window is said within a frame
+            """() => new Promise((done) =>
+                requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"""
+        )
+    assert page.locator("script[src*='phones/']").count() == 1
 
 
 def test_a_small_picture_opens_the_large_one(visit):

@@ -22,6 +22,7 @@ import pytest
 from built import SITE
 from nightly import nightly
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from waits import settled
 
 from helpers import load_cohorts, pool
 
@@ -556,6 +557,7 @@ def test_form_and_result_fit_a_narrow_screen(with_engine, theme):
     page.emulate_media(color_scheme=theme)
     page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
     pooled(page)
+    settled(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     colours = page.evaluate(
         "['#engine-results', '#engine-results svg text'].map((s, i) => "
@@ -599,15 +601,108 @@ def test_too_little_memory_is_said_in_words(page, address):
     assert "did not give the engine enough memory" in page.inner_text("#engine-errors")
 
 
-def test_a_build_without_the_engine_explains_itself(page, address):
-    manifest = {"available": False, "reason": "the registry was away", "tables": {"cohorts": "a"}}
+def with_manifest(page: Page, address: str, **manifest: object) -> Page:
+    """Open the page as of a build with another engine, or none."""
+    text = f"engineManifest = {json.dumps({'tables': {'cohorts': 'a'}, **manifest})};"
     page.route(
         "**/engine/manifest.js",
-        lambda route: route.fulfill(
-            body=f"engineManifest = {json.dumps(manifest)};", content_type="text/javascript"
-        ),
+        lambda route: route.fulfill(body=text, content_type="text/javascript"),
     )
     page.goto(address + PAGE)
+    return page
+
+
+#: A worker that is ready, and answers about a spreadsheet, when the test says so.
+BY_HAND = """window.Worker = class {
+    constructor() { window.byHand = this; this.sheets = []; }
+    terminate() {}
+    isReady() { this.onmessage({ data: { ready: "by hand" } }); }
+    postMessage(asked) {
+        if (asked.packs) return;
+        if ("base64" in JSON.parse(asked.request)) this.sheets.push(asked);
+        else setTimeout(() => this.answer(asked, { ok: false, message: "None.", problems: [] }));
+    }
+    answer({ kind, of }, found) {
+        this.onmessage({ data: { kind, of, answer: JSON.stringify(found) } });
+    }
+}"""
+
+
+@pytest.fixture
+def by_hand(page: Page, address: str) -> Page:
+    """Give a page whose engine is loaded and answers by hand."""
+    page.add_init_script(BY_HAND)
+    with_manifest(page, address, available=True, bytes=1, parts=[], packs={})
+    page.locator("#engine-load").press("Enter")
+    page.wait_for_function("window.byHand !== undefined")
+    return page
+
+
+def test_who_writes_while_the_engine_works_keeps_the_keyboard(by_hand):
+    page = by_hand
+    focus = "document.activeElement.id"
+    page.fill("#engine-csv", "study,events,n\nA,5,40\n")
+    page.evaluate("byHand.isReady()")
+    expect(page.locator("#engine-status")).to_contain_text("The engine is ready")
+    assert page.evaluate(focus) == "engine-csv"
+    page.evaluate("document.getElementById('engine-form').requestSubmit()")
+    expect(page.locator("#engine-errors")).to_have_text("None.")
+    assert page.evaluate(focus) == "engine-csv"
+
+
+def sheet(page: Page, name: str) -> None:
+    """Open a spreadsheet, which the engine is asked to read."""
+    many = page.evaluate("byHand.sheets.length")
+    content = {"name": name, "mimeType": "application/zip", "buffer": b"PK\x03\x04" + name.encode()}
+    page.set_input_files("#engine-file", content)
+    page.wait_for_function("(many) => byHand.sheets.length > many", arg=many)
+
+
+READ = """(name) => byHand.answer(byHand.sheets.shift(),
+    { ok: true, text: `sheet of ${name}`, sheets: ["1", "2"] })"""
+
+
+def test_a_file_that_is_read_late_takes_the_place_of_nothing(by_hand):
+    page, faults = by_hand, []
+    page.on("pageerror", lambda fault: faults.append(fault))
+    box = page.locator("#engine-csv")
+    page.evaluate("byHand.isReady()")
+    sheet(page, "first.xlsx")
+    box.fill("typed meanwhile")
+    page.evaluate(READ, "first.xlsx")
+    assert box.input_value() == "typed meanwhile"
+    sheet(page, "second.xlsx")
+    sheet(page, "third.xlsx")
+    page.evaluate(READ, "second.xlsx")
+    assert box.input_value() == "typed meanwhile"
+    page.evaluate(READ, "third.xlsx")
+    assert box.input_value().strip() == "sheet of third.xlsx"
+    assert page.inner_text("#engine-status").startswith("third.xlsx: sheet “1”")
+    for name in ("2", "1"):  # of the sheet that was chosen last
+        page.select_option("select[name=sheet]", name)
+    page.evaluate(READ, "2")
+    page.evaluate(READ, "1")
+    assert box.input_value().strip() == "sheet of 1"
+    assert faults == []
+
+
+def test_the_form_is_not_open_before_its_script_hears(page, address):
+    """What a reader on a slow line typed before it would be gone."""
+    held = []
+    page.route("**/engine/engine.js", lambda route: held.append(route))
+    page.goto(address + PAGE, wait_until="commit")
+    box = page.locator("#engine-csv")
+    box.wait_for()
+    assert box.evaluate("(e) => { e.focus(); return document.activeElement === e }") is False
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    page.wait_for_load_state("load")
+    assert box.evaluate("(e) => { e.focus(); return document.activeElement === e }")
+
+
+def test_a_build_without_the_engine_explains_itself(page, address):
+    with_manifest(page, address, available=False, reason="the registry was away")
     text = page.inner_text("#engine-missing")
     assert "does not have the engine: the registry was away" in text
     assert page.locator("#engine-load").is_disabled()
@@ -627,7 +722,15 @@ def test_a_long_computation_can_be_stopped(with_engine, tmp_path):
     page = with_engine("file")
     open_rows(page, 20_000, tmp_path)
     page.locator("#engine-pool").press("Enter")
-    page.locator("#engine-stop").click()
+    # by the page itself, because the engine may be done before the test could ask for it
+    page.wait_for_function(
+        """() => {
+            const works = document.getElementById("engine-status").textContent.startsWith("Pool");
+            if (works) document.getElementById("engine-stop").click();
+            return works;
+        }""",
+        timeout=SECONDS,
+    )
     assert "Stopped" in page.inner_text("#engine-status")
     assert page.locator("#engine-load").is_enabled()
     assert page.input_value("#engine-csv") == rows_of(20_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 CHAPTER = "pooling.html"
 #: One page of each kind.
@@ -83,6 +84,28 @@ def test_a_dialog_takes_the_keyboard_and_gives_it_back(visit, name):
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     assert button.evaluate("(one) => one === document.activeElement")
+
+
+@pytest.mark.parametrize("side", ["primary", "secondary"])
+def test_a_side_bar_that_is_opened_as_it_closes_is_full(visit, side):
+    """A second tap on a slow phone is quicker than the event that a dialog was closed."""
+    page = visit(CHAPTER, width=390).page
+    button = page.locator(f".{side}-toggle:visible").first
+    dialog = page.locator(f"#pst-{side}-sidebar-modal")
+    button.click()
+    there = [dialog.element_handle(), button.element_handle()]
+    page.evaluate(
+        """([dialog, button]) => new Promise((done) => {
+            dialog.addEventListener("close", () => setTimeout(done));
+            dialog.close();
+            button.click();
+        })""",
+        there,
+    )
+    expect(dialog.locator("a").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(dialog.locator("a")).to_have_count(0)
 
 
 @pytest.mark.parametrize("height", [420, 900])

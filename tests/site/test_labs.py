@@ -193,10 +193,28 @@ def test_a_thousand_repetitions_leave_the_page_free_and_can_be_stopped(room):
     assert page.evaluate("looks") - before > 2  # others had their turn between the slices
     assert 20 < int(done.split(" ")[0]) < 1000
     assert page.url.endswith(f"coverage.runs={done.split(' ')[0]}")
-    page.wait_for_timeout(900)
-    assert page.locator("[data-progress]").inner_text() == done
+    page.locator("[role=status]:not([data-waiting])").wait_for(state="attached")
     assert page.locator("[role=status]").inner_text().startswith("Stopped after ")
+    assert page.locator("[data-progress]").inner_text() == done
     assert page.get_by_role("progressbar").count() == 1
+
+
+def test_another_thousand_may_be_asked_for_while_one_runs(room):
+    """A finger that is not sure whether it was felt taps again: the run goes on to its end."""
+    page = room("coverage", address="#~coverage.runs=1000")
+    settled(page)
+    seen = page.evaluate(
+        """() => {
+            const run = [...document.querySelectorAll("button")]
+                .find((one) => one.textContent === "Run 1,000 repetitions");
+            run.click();
+            run.click();
+            return document.querySelector("[data-progress]").textContent;
+        }"""
+    )
+    assert seen == "1,000 of 2,000 repetitions"
+    settled(page)
+    assert page.locator("[data-progress]").inner_text() == "2,000 of 2,000 repetitions"
 
 
 def test_parts_add_up_to_the_same_as_all_at_once_and_an_address_repeats_it(room):

@@ -8,6 +8,7 @@ import re
 import pytest
 from audit import served
 from built import SITE, page_names
+from playwright.sync_api import expect
 
 WITHOUT_SOURCE = {"404.html", "genindex.html", "search.html"}
 ACTIVE = "document.activeElement"
@@ -139,6 +140,33 @@ def test_the_search_works_from_a_host_and_says_when_nothing_is_found(browser):
         page.locator("[role=status]:has-text('Nothing found')").wait_for()
         assert page.locator(".bd-search-container .found a").count() == 0
         page.close()
+
+
+def test_what_is_typed_before_the_script_is_here_is_asked_for(browser):
+    page, held = browser.new_page(), []
+    page.route("**/_static/site.js*", lambda route: held.append(route))
+    page.goto((SITE / "search.html").as_uri(), wait_until="commit")
+    field = page.locator(".bd-search-container input[type=search]")
+    field.fill("funnel")
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    page.locator(".bd-search-container .found a").first.wait_for()
+    assert field.input_value() == "funnel"
+    page.close()
+
+
+def test_an_index_that_got_lost_is_asked_for_again(browser):
+    page = browser.new_page()
+    page.route("**/_static/sections.js*", lambda route: route.abort())
+    page.goto((SITE / "search.html").as_uri())
+    container = page.locator(".bd-search-container")
+    container.locator("input[type=search]").fill("funnel")
+    expect(container.get_by_role("status")).to_contain_text("does not work")
+    page.unroute_all()
+    container.locator("input[type=search]").fill("funnel plot")
+    container.locator(".found a").first.wait_for()
+    page.close()
 
 
 def test_a_place_on_the_same_page_closes_the_dialog(visit):

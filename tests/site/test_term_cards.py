@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from built import SITE, soup_of
+from waits import opened
 
 CHAPTER = "pooling.html"
 LINK = "article a[href*='glossary.html#term-']"
@@ -51,6 +52,19 @@ def test_a_card_opens_at_focus_describes_its_link_and_closes_with_escape(visit):
     page.wait_for_url("**/glossary.html#term-*")
 
 
+def test_cards_that_got_lost_are_asked_for_again(browser):
+    page = browser.new_page()
+    page.route("**/_static/terms.js*", lambda route: route.abort())
+    opened(page, (SITE / CHAPTER).as_uri())
+    links = page.locator(LINK)
+    with page.expect_event("requestfailed"):
+        links.nth(0).focus()
+    page.unroute_all()
+    links.nth(1).focus()
+    assert meaning_of(links.nth(1))[:40] in shown(page)
+    page.close()
+
+
 @pytest.mark.parametrize("width", [320, 1280])
 def test_a_card_fits_the_window(visit, width):
     page = visit(CHAPTER, width=width).page
@@ -66,7 +80,7 @@ def test_a_card_fits_the_window(visit, width):
 def test_the_first_tap_shows_and_the_second_leads_there(browser):
     context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 800})
     page = context.new_page()
-    page.goto((SITE / CHAPTER).as_uri())
+    opened(page, (SITE / CHAPTER).as_uri())
     link = page.locator(LINK).first
     link.tap()
     assert meaning_of(link)[:40] in shown(page)

@@ -21,6 +21,7 @@
   let worker = null;
   let last = null;
   let asked = null; // what the engine is working on, or was last
+  let turn = 0; // of tables: what is read of a file is put into the box only if nothing came there since
   // the form shows this and holds nothing: a browser may bring back values of an earlier visit
   const state = {
     csv: "",
@@ -36,6 +37,11 @@
   };
 
   const say = (text) => { $("status").textContent = text; };
+
+  /* Give the keyboard to what has just come, unless the reader is in a field: who waits may write on. */
+  function lead(to) {
+    if (!document.activeElement?.matches("#engine-form :is(textarea, select)")) to.focus();
+  }
 
   function element(kind, attributes = {}, ...children) {
     const made = document.createElement(kind);
@@ -196,7 +202,7 @@ from helpers.reporting.in_browser import analyse_json
           const seconds = ((performance.now() - began) / 1000).toFixed(1);
           root.dataset.seconds = seconds;
           say(`The engine is ready after ${seconds} s (${data.ready}). Pool the table when you like.`);
-          $("pool").focus();
+          lead($("pool"));
           look();
         } else if (data.kind === "look") saw(JSON.parse(data.answer), data.of);
         else show(JSON.parse(data.answer));
@@ -298,6 +304,7 @@ from helpers.reporting.in_browser import analyse_json
 
   // the reader changed something
   function change(what) {
+    if ("csv" in what) turn += 1;
     Object.assign(state, what);
     const before = $("stale") && $("stale").hidden;
     render();
@@ -331,7 +338,8 @@ from helpers.reporting.in_browser import analyse_json
   }
 
   function saw(answer, of) {
-    if (of === null) { // a spreadsheet
+    if (of.turn) { // a spreadsheet
+      if (of.turn !== turn) return; // another table came into the box meanwhile
       if (!answer.ok) {
         state.book = null;
         problems([element("p", {}, answer.message)]);
@@ -353,7 +361,7 @@ from helpers.reporting.in_browser import analyse_json
 
   function readBook(sheet) {
     const { name, base64 } = state.book;
-    worker.postMessage({ kind: "look", of: null, request: JSON.stringify({ look: true, base64, file: name, ...(sheet ? { sheet } : {}) }) });
+    worker.postMessage({ kind: "look", of: { turn: (turn += 1) }, request: JSON.stringify({ look: true, base64, file: name, ...(sheet ? { sheet } : {}) }) });
   }
 
   // --- kept over a reload, and in a file -----------------------------------------------------
@@ -401,10 +409,12 @@ from helpers.reporting.in_browser import analyse_json
       problems([element("p", {}, `${file.name} has ${megabytes(file.size)} MB; a table of studies has less than ${megabytes(LARGEST)} MB.`)]);
       return;
     }
+    const mine = (turn += 1);
     const bytes = new Uint8Array(await file.arrayBuffer());
+    if (mine !== turn) return; // another table came into the box meanwhile
     const begins = bytes.subarray(0, 4).join();
     if (begins === "80,75,3,4" || begins === "208,207,17,224") {
-      if (state.engine !== "ready") {
+      if (!["ready", "busy"].includes(state.engine)) {
         problems([element("p", {}, `${file.name} is a spreadsheet, which the engine reads: load the engine first, then open the file.`)]);
         $("file").value = "";
         return;
@@ -441,7 +451,7 @@ from helpers.reporting.in_browser import analyse_json
     $("results").hidden = true;
     $("errors").replaceChildren(...children);
     $("errors").hidden = false;
-    $("errors").focus();
+    lead($("errors"));
   }
 
   function ask(event) {
@@ -542,7 +552,7 @@ from helpers.reporting.in_browser import analyse_json
     );
     render();
     $("results").hidden = false;
-    $("results").focus();
+    lead($("results"));
     say(answer.headline);
   }
 
@@ -596,5 +606,6 @@ from helpers.reporting.in_browser import analyse_json
       if (kind === "drop" && event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
     });
   }
+  form.inert = false; // nothing that was typed or chosen before would have been heard
   window.engineResult = () => last; // for tests and the curious
 })();

@@ -74,7 +74,7 @@
       return { set, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, control.label), shown, range) };
     });
     const one = button("Draw one", () => go(made ? made.done + 1 : 1));
-    const thousand = button("Run 1,000 repetitions", () => go((made && made.done === goal ? goal : 0) + RUNS));
+    const thousand = button("Run 1,000 repetitions", () => go(timer ? goal : goal + RUNS));
     const stop = button("Stop", () => halt(true));
     const again = button("Draw again", () => { const wanted = goal; clear(); now.seed += 1; go(wanted || 1); });
     const back = button("Back to the start", () => { clear(); Object.assign(now, data.start, { seed: 1 }); show(); status.say("Back at the start; nothing has been drawn."); });
