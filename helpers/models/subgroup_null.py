@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .subgroup_fits import BetweenTest
     from .subgroup_result import SubgroupResult
 
+#: Simulated data sets, and the seed of their random numbers, unless others are asked for.
+DRAWS, SEED = 1000, 1
 #: Differences of p-values that are rounding.
 _TIE = 1e-9
 
@@ -104,7 +106,7 @@ class _Setting:
 
 
 def calibrated_test(
-    result: SubgroupResult, draws: int = 1000, *, seed: int = 1, alpha: float = 0.05
+    result: SubgroupResult, draws: int, *, seed: int, alpha: float
 ) -> CalibratedTest:
     """Calibrate the test between groups by simulation (`SubgroupResult.calibrated_test`)."""
     draws, seed = whole_number("draws", draws, 1), whole_number("seed", seed, 0)
@@ -179,7 +181,7 @@ def begin_calibrated_test(result: SubgroupResult) -> None:
 
     Whoever asks for the test waits for it.
     """
-    setting = _setting(result, 1000, 1)
+    setting = _setting(result, DRAWS, SEED)
     if not possible():
         null_p_values(setting)
     elif setting not in _BEGUN:

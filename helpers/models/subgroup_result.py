@@ -22,7 +22,7 @@ from ..errors import MetaAnalysisError
 from .result import PoolResult
 from .subgroup_fits import BetweenTest, GroupTau2, fit_groups, wald_test
 from .subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
-from .subgroup_null import CalibratedTest, calibrated_test
+from .subgroup_null import DRAWS, SEED, CalibratedTest, calibrated_test
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -104,7 +104,7 @@ class SubgroupResult(Shown):
         return self.with_group_tau2("common").test
 
     def calibrated_test(
-        self, draws: int = 1000, *, seed: int = 1, alpha: float = 0.05
+        self, draws: int = DRAWS, *, seed: int = SEED, alpha: float = 0.05
     ) -> CalibratedTest:
         """Calibrate the test between groups on simulated data sets without a difference.
 

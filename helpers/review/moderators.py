@@ -123,7 +123,7 @@ def subgroup_tests(
         common = published_subgroup(name, cohorts, group_tau2="common")
         normal = published_subgroup(name, cohorts, model="random", tau2_method="REML")
         fits = list(separate.groups.values())
-        found = separate.calibrated_test(1000, seed=1)
+        found = separate.calibrated_test()
         rows.append(
             {
                 "analysis": name,
