@@ -163,7 +163,7 @@ class Trial:
                 function.__code__ = new[code.co_qualname, code.co_firstlineno]
             return first_failure(session, [self.items[test] for test in asked])
 
-        return forked(work, self.time(asked)) if asked else ""
+        return forked(work, self.time(every)) if asked else ""
 
     def time(self, asked: Iterable[str]) -> float:
         """CPU seconds after which a mutant has failed by its slowness."""

@@ -61,6 +61,11 @@ def test_a_batch_gets_the_memory_of_the_one_before() -> None:
         assert int(plain.stdout) < 5_000  # of 117,000 without
 
 
+def test_limits_of_no_table_are_none() -> None:
+    none = prepare_effects(np.ones((2, 3)), np.ones((2, 3))).rows(slice(0, 0))
+    assert [limit.tolist() for limit in generalised_q_limits(none, 0.95)] == [[], []]
+
+
 @pytest.mark.parametrize("levels", [2, 5, 1000])
 def test_kendalls_score_counts_every_pair(levels: int) -> None:
     rng = np.random.default_rng(levels)
@@ -124,6 +129,23 @@ def test_fits_without_each_study_are_those_of_the_others(family: str, tau: float
         assert gone.tau2[i] == pytest.approx(again.tau2[0], abs=1e-11)
         assert gone.se[i] == pytest.approx(again.se[0, 0], abs=1e-11)
         assert gone.loglik[i] == pytest.approx(again.loglik[0], rel=1e-12)
+
+
+def test_a_variance_below_the_grid_is_found_where_the_profile_rises_at_zero() -> None:
+    """Leaving out one of these 110 studies leaves a variance of less than 0.001, or none."""
+    rng = np.random.default_rng(226)
+    n = rng.integers(30, 60, 110)
+    x = rng.binomial(n, 0.2)
+    gone = fit_nearby(WithoutEach(prepare("binomial", x[None], n[None])), fit_glmm(x, n))
+    rate = (x.sum() - x) / (n.sum() - n)
+    excess = (x - n * rate[:, None]) ** 2 - n * (rate * (1.0 - rate))[:, None]
+    np.fill_diagonal(excess, 0.0)  # one study is left out in each row
+    rises = excess.sum(axis=1) > 0.0  # twice the score of the variance at zero
+    assert 40 < rises.sum() < 70
+    assert (gone.tau2 > 0.0).tolist() == rises.tolist()
+    least = int(np.argmin(np.where(rises, gone.tau2, 1.0)))
+    keep = np.arange(110) != least
+    assert gone.tau2[least] == pytest.approx(fit_glmm(x[keep], n[keep]).tau2[0], abs=1e-11)
 
 
 @pytest.mark.parametrize("family", ["binomial", "poisson"])

@@ -340,6 +340,24 @@ def test_priors_are_normalised_and_their_medians_true(prior):
     assert 0.2 < (grid.weights() * values) @ (tau < prior.median) < 0.8
 
 
+def test_panels_are_halved_until_the_rule_of_every_second_node_agrees() -> None:
+    """By the coefficients alone, which `tail_tolerance` lets pass here, none would be halved."""
+    sd, tolerance = 1e-3, 1e-8
+    grid = adapt(
+        lambda x: -0.5 * ((x - 0.3) / sd) ** 2,
+        np.linspace(-1.0, 1.0, 5),
+        tolerance=tolerance,
+        tail_tolerance=1e9,
+    )
+    density = np.exp(grid.log_values)
+    full, half = (
+        (grid.weights(half=every).reshape(density.shape) * density).sum(axis=1)
+        for every in (False, True)
+    )
+    assert full.sum() == pytest.approx(sd * np.sqrt(2.0 * np.pi), rel=1e-7)
+    assert np.abs(full - half).max() <= tolerance * full.sum()
+
+
 def test_panels_refuse_what_they_cannot_resolve():
     with pytest.raises(ConvergenceError, match="panels"):
         adapt(lambda x: np.sin(1e6 * x), np.array([0.0, 1.0]), tolerance=1e-9, tail_tolerance=1e-9)
