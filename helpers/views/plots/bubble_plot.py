@@ -77,7 +77,7 @@ def bubble(
     >>> from helpers.review.published.models import published_regression
     >>> fit = published_regression("LBCL: product", formula="median_follow_up_months")
     >>> show(bubble(fit), "follow-up")  # doctest: +ELLIPSIS
-    Bubble plot of proportion against median follow up months, 26 studies. ...
+    Bubble plot of proportion against median follow-up, 26 studies. ...
     """
     from matplotlib.lines import Line2D
 
