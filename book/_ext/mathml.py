@@ -93,11 +93,14 @@ def _parted(latex: str, at: Container[str], *, kept: bool) -> list[str]:
 
 def _broken(latex: str, display: str, blank: str) -> str:
     """Write a formula in its parts, with `blank` for a wide one between two formulas."""
-    return blank.join(
+    formulas = [
         # an operator that begins a part still stands between two quantities
         "<wbr>".join(mathml(part, display) for part in pieces).replace(_FIRST, _BETWEEN)
         for pieces in parts(latex)
-    )
+    ]
+    if display == "block" and len(formulas) > 1:  # one that fits a line is not broken (book.css)
+        formulas = [f'<span class="formula">{one}</span>' for one in formulas]
+    return blank.join(formulas)
 
 
 def visit_inline(translator: Any, node: nodes.math) -> None:

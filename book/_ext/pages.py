@@ -76,6 +76,17 @@ _FALLBACK = re.compile(r"var\((--picture-(?!font)[\w-]+), (?:var\([^()]*\)|[^()]
 #: Classes of great tables that styles, scripts and tests name; each cell has two or three others.
 TABLE_CLASSES = {"gt_group_heading", "gt_right", "gt_stub", "gt_table", "gt_total"}
 _TABLE_CLASS = re.compile(r' class="(gt_[^"]*)"')
+# an inline formula with the bracket and the stop that belong to it
+_INLINE_MATH = re.compile(
+    r'([(\[“]*)(<math [^>]*display="inline"(?:(?!</math>).)*</math>)([,.;:?!)\]”’]*)', re.DOTALL
+)
+# a table of pandas, and a negative number in it
+_FRAME = re.compile(r'<table[^>]* class="dataframe.*?</table>', re.DOTALL)
+_NEGATIVE = re.compile(r"(?<=>)-(?=\d[\d.,e+-]*%?</t[dh]>)")
+# keys of the list of sources, which the text cites by author and year
+_KEY = re.compile(r'(<div class="citation"[^>]*>\s*)<span class="label">.*?</span></span>\s*', re.DOTALL)
+# a point in a name of the index, after which a line may end
+_POINT = re.compile(r"(?<=\w)\.(?=[A-Za-z_])(?=[^<>]*</a>)")
 # what a summary may not hold, and styles of pandas that the book's sheet has
 _HIDDEN = re.compile(r'<p class="((?:collapsed|expanded) admonition-title)">(.*?)</p>')
 _SCOPED = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
@@ -177,6 +188,35 @@ def unbroken(body: str) -> str:
         elif not depth and "-" in part:
             parts[i] = _NUMBERED.sub(r'<span class="unbroken">\g<0></span>', part)
     return "".join(parts)
+
+
+def stops(body: str) -> str:
+    """Keep a formula in running text on one line with the bracket and the stop beside it.
+
+    Examples
+    --------
+    >>> stops('a tilde (<math display="inline">n</math>),')
+    'a tilde <span class="unbroken">(<math display="inline">n</math>),</span>'
+    >>> stops('of <math display="inline">n</math> cohorts')
+    'of <math display="inline">n</math> cohorts'
+    """
+
+    def kept(found: re.Match[str]) -> str:
+        together = found[1] or found[3]
+        return f'<span class="unbroken">{found[0]}</span>' if together else found[0]
+
+    return _INLINE_MATH.sub(kept, body)
+
+
+def minus_signs(body: str) -> str:
+    """Print a negative number of a table of pandas with a minus, as the book's tables have it.
+
+    Examples
+    --------
+    >>> minus_signs('<table class="dataframe"><td>-2.766</td><td>2024-11</td></table>')
+    '<table class="dataframe"><td>\N{MINUS SIGN}2.766</td><td>2024-11</td></table>'
+    """
+    return _FRAME.sub(lambda table: _NEGATIVE.sub("\N{MINUS SIGN}", table[0]), body)
 
 
 def signatures(body: str) -> str:
@@ -390,7 +430,8 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         folder = Path(app.outdir) / "_static" / PHONES
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{page}.js").write_text(forms, encoding="utf-8")
-    body = captioned(distinct(lighter(signatures(unbroken(cards(plain_code(body)))))))
+    body = _KEY.sub(r"\1", minus_signs(body))
+    body = captioned(distinct(lighter(signatures(stops(unbroken(cards(plain_code(body))))))))
     body, rules = slender(body)
     if rules:
         styles = f'\n    <style id="picture-styles">{rules}</style>'
@@ -414,6 +455,8 @@ def mend(app: Any, error: Exception | None) -> None:
         for fault, mended in AROUND:
             after = after.replace(fault, mended)
         after = IDLE.sub("", after)
+        if page.name == "genindex.html":
+            after = _POINT.sub(".<wbr>", after.replace("<wbr>", ""))
         if after != before:
             page.write_text(after, encoding="utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import nbformat
@@ -243,6 +244,33 @@ def test_prose_stands_in_markdown(path):
             parts = node.values if isinstance(node, ast.JoinedStr) else [node]
             text = " ".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
             assert len(text.split()) <= MOST_WORDS, (cell.id, text)
+
+
+def pointing(cells: list) -> list[str]:
+    """Ends of texts with a colon above code that shows nothing: on phones, code is folded away."""
+    found = []
+    for i, cell in enumerate(cells):
+        text = cell["source"].rstrip()
+        if cell["cell_type"] != "markdown" or not text.endswith(":") or text.endswith(":::"):
+            continue
+        below = list(takewhile(lambda one: one["cell_type"] == "code", cells[i + 1 :]))
+        if below and not any(one["outputs"] for one in below):
+            found.append(text[-80:])
+    return found
+
+
+@chapter
+def test_what_a_colon_points_at_is_there_when_code_is_folded(path):
+    assert pointing(cells_of(path)) == []
+
+
+def test_a_colon_above_code_without_output_is_seen():
+    text = {"cell_type": "markdown", "source": "For all cohorts:"}
+    silent = {"cell_type": "code", "source": "fit = pool(cohorts)", "outputs": []}
+    shows = {"cell_type": "code", "source": "fit", "outputs": [{"output_type": "execute_result"}]}
+    assert pointing([text, silent, text]) == ["For all cohorts:"]
+    assert pointing([text, silent, shows]) == []
+    assert pointing([{"cell_type": "markdown", "source": "::: {div}\n:::"}, silent]) == []
 
 
 @chapter

@@ -787,9 +787,9 @@ def test_picture_and_table_are_taken_away_as_they_are(explored):
     chosen = ticked(panel)
     fit = part(chosen)
     files = {}
-    for kind in ("Picture (SVG)", "Picture (PNG)", "Table (CSV)"):
+    for kind in ("SVG", "PNG", "CSV"):
         with seen.page.expect_download() as got:
-            panel.get_by_role("button", name=kind).click()
+            panel.get_by_role("button", name=f"Download the cohorts as {kind}").click()
         files[got.value.suggested_filename] = Path(got.value.path()).read_bytes()
     table = pd.read_csv(io.BytesIO(files["cohorts.csv"])).set_index("cohort")
     assert list(table.index[table["pooled"] == "yes"]) == chosen

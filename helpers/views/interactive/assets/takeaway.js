@@ -1,7 +1,7 @@
 /* What a reader takes away: the picture as SVG or PNG, the table as CSV, as they are now. */
 (() => {
   "use strict";
-  const { s, h, button, hundredths, count } = window.interactive;
+  const { s, h, hundredths, count } = window.interactive;
 
   const ROW = 18, HEAD = 46, NAME = 190, NUMBERS = 250, WIDTH = 900;
 
@@ -79,8 +79,12 @@
     image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(drawing(view))}`;
   }
 
-  window.interactive.takeaway = (view) => h("div", { class: "interactive-buttons", role: "group", "aria-label": "Take away" },
-    button("Picture (SVG)", () => save(new Blob([drawing(view)], { type: "image/svg+xml" }), "cohorts.svg")),
-    button("Picture (PNG)", () => png(view, "cohorts.png")),
-    button("Table (CSV)", () => save(new Blob([table(view)], { type: "text/csv" }), "cohorts.csv")));
+  // as under a figure (book.js)
+  window.interactive.takeaway = (view) => h("div", { class: "picture-tools", role: "group", "aria-label": "Download the cohorts" },
+    h("span", {}, "Download"),
+    ...Object.entries({
+      SVG: () => save(new Blob([drawing(view)], { type: "image/svg+xml" }), "cohorts.svg"),
+      PNG: () => png(view, "cohorts.png"),
+      CSV: () => save(new Blob([table(view)], { type: "text/csv" }), "cohorts.csv"),
+    }).map(([kind, click]) => h("button", { type: "button", onclick: click, "aria-label": `Download the cohorts as ${kind}` }, kind)));
 })();
