@@ -84,7 +84,9 @@ _INLINE_MATH = re.compile(
 _FRAME = re.compile(r'<table[^>]* class="dataframe.*?</table>', re.DOTALL)
 _NEGATIVE = re.compile(r"(?<=>)-(?=\d[\d.,e+-]*%?</t[dh]>)")
 # keys of the list of sources, which the text cites by author and year
-_KEY = re.compile(r'(<div class="citation"[^>]*>\s*)<span class="label">.*?</span></span>\s*', re.DOTALL)
+_KEY = re.compile(
+    r'(<div class="citation"[^>]*>\s*)<span class="label">.*?</span></span>\s*', re.DOTALL
+)
 # a point in a name of the index, after which a line may end
 _POINT = re.compile(r"(?<=\w)\.(?=[A-Za-z_])(?=[^<>]*</a>)")
 # what a summary may not hold, and styles of pandas that the book's sheet has

@@ -26,6 +26,7 @@ PLAIN = {"n", "o", "p", "w", "mi", "mf", "nb", "nn"}  # kinds of words of code w
     ("name", "sheet", "faces"),
     [
         (CHAPTER, "site", FACES),
+        ("index.html", "site", FACES | {"CohortSerif-Italic"}),
         ("reference/pooling.html", "site", FACES),
         (SLIDES, "slides", FACES - {"CohortSerif-Roman"}),
     ],
@@ -94,6 +95,69 @@ def test_a_page_is_there_once_it_has_the_letters_of_all_that_it_shows(browser, p
         act(page)
     assert page.evaluate(faces) == ["loaded"]
     page.close()
+
+
+MOVES = """window.moves = [];
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) moves.push([one.value, ...one.sources.map((s) =>
+    (s.node?.outerHTML ?? s.node?.textContent ?? "").slice(0, 60))]);
+}).observe({ type: "layout-shift", buffered: true });"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["index.html", "in_brief.html", "conventions.html", "build_status.html", "genindex.html"],
+)
+def test_the_first_screen_stays_when_a_face_or_a_section_comes_late(browser, name):
+    """The sheet waits for the faces that are asked for ahead; all others wait for the paint."""
+    page = browser.new_page(viewport={"width": 412, "height": 823})
+    page.add_init_script(MOVES)
+    held, drawn = [], []
+
+    def sheet(route):
+        page.wait_for_function(
+            "performance.getEntriesByType('resource').filter((one) => "
+            "one.name.endsWith('.woff2')).length >= 3"
+        )
+        drawn.append(True)
+        route.continue_()
+
+    def face(route):
+        held.append(route) if drawn else route.continue_()
+
+    with served(SITE) as origin:
+        page.route("**/site.css*", sheet)
+        page.route("**/*.woff2", face)
+        page.goto(f"{origin}/{name}", wait_until="commit")
+        page.wait_for_function("performance.getEntriesByType('paint').length")
+        page.wait_for_function(LAID_OUT)
+        for route in held:
+            route.continue_()
+        page.unroute("**/*.woff2")
+        page.evaluate("document.fonts.ready")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+        assert page.evaluate("moves") == []
+        page.close()
+
+
+def test_only_the_list_of_sources_asks_for_rare_letters(page_name):
+    """Letters of names in chapters, as in Röver, are in the file that every page has."""
+    sheet = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
+    ranges = re.search(r"Serif-Roman-More\.woff2.*?unicode-range: (.*?);", sheet)[1]
+    rare = {
+        chr(code)
+        for first, last in re.findall(r"U\+([0-9A-F]+)(?:-([0-9A-F]+))?", ranges)
+        for code in range(int(first, 16), int(last or first, 16) + 1)
+    }
+    assert "ç" in rare
+    prose = soup_of(page_name).select("article :is(p, li, dd, .answer)")
+    words = "".join(
+        text
+        for one in prose
+        for text in one.find_all(string=True)
+        if not text.find_parent(["math", "code", "em", "svg", "table"])
+    )
+    assert page_name == "references.html" or not rare & set(words)
 
 
 def test_a_page_from_a_disk_asks_for_no_face_ahead(visit):
@@ -261,6 +325,70 @@ def test_cells_of_cards_name_their_columns(page_name):
         assert [json.loads(name) for _, name in named] == names[1:]
         assert [int(place) for place, _ in named] == list(range(2, len(names) + 1))
         assert f":nth-child({len(names)})::before" in sheet
+
+
+INTERVALS = """() => [...document.querySelectorAll("tbody td")].filter((cell) =>
+    /^[−\\d.,%]+ to [−\\d.,%]+$/.test(cell.textContent.trim()) && cell.checkVisibility()
+).map((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const tops = [...range.getClientRects()].map((line) => Math.round(line.top));
+    return [cell.textContent, Math.max(...tops) - Math.min(...tops)];
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+@pytest.mark.parametrize("name", [CHAPTER, "since_then.html", REPORT])
+def test_an_interval_in_a_cell_stands_on_one_line(visit, name, width):
+    cells = visit(name, width=width).page.evaluate(INTERVALS)
+    assert len(cells) > 1
+    assert [text for text, apart in cells if apart > 8] == []
+
+
+def test_negative_numbers_have_one_sign(page_name):
+    """Tables of pandas print a hyphen; the book's tables and its prose print a minus."""
+    for cell in soup_of(page_name).select("table.dataframe :is(td, th)"):
+        assert not re.match(r"-\d", cell.get_text().strip()), cell
+
+
+def test_a_stop_stands_on_the_line_of_its_formula(page_name):
+    text = (SITE / page_name).read_text(encoding="utf-8")
+    inline = r'<math [^>]*display="inline"(?:(?!</math>).)*</math>'
+    loose = re.findall(rf"{inline}[,.;:?!)\]]+(?!</span>|[,.;:?!)\]])", text, re.DOTALL)
+    assert loose == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("name", [CHAPTER, "heterogeneity.html"])
+def test_a_formula_that_fits_a_line_is_not_broken(visit, name, width):
+    """Of two formulas on a line the second begins a new one before it is broken."""
+    broken = visit(name, width=width).page.evaluate(
+        """() => [...document.querySelectorAll(".math-block > .formula")].filter((one) => {
+            const room = one.parentElement.clientWidth
+                - parseFloat(getComputedStyle(one.parentElement).paddingLeft);
+            const parts = [...one.querySelectorAll(":scope > math")];
+            const whole = parts.reduce((sum, part) => sum + part.getBoundingClientRect().width, 0);
+            const last = parts.at(-1).getBoundingClientRect();
+            return whole < room - 8 && last.left < parts[0].getBoundingClientRect().right - 1
+                && parts.length > 1;
+        }).map((one) => one.textContent)"""
+    )
+    assert broken == []
+
+
+def test_sources_are_listed_by_their_authors(visit):
+    """The text cites by author and year, so the list has no keys: the authors stand out."""
+    page = visit("references.html").page
+    assert soup_of("references.html").select(".citation > .label") == []
+    edges = page.locator(".citation > p").evaluate_all(
+        """(all) => all.slice(0, 9).map((one) => {
+            const range = document.createRange();
+            range.selectNodeContents(one);
+            return Math.round(range.getClientRects()[0].left - one.parentElement.offsetLeft
+                - one.parentElement.offsetParent.getBoundingClientRect().left);
+        })"""
+    )
+    assert len(set(edges)) == 1
 
 
 def test_values_of_a_card_stand_on_one_line(visit):

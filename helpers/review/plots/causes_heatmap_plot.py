@@ -100,7 +100,7 @@ def _key(ax: Axes, *, narrow: bool) -> None:
         ax, [patch for patch, _ in key], [name for _, name in key], loc="upper left",
         bbox_to_anchor=(-room_of_axes(ax)[0] / room_of_axes(ax)[2], -5 / room_of_axes(ax)[3]),
         handlelength=1.2, handleheight=0.9, handletextpad=0.3, columnspacing=0.8,
-        alignment="left", ncols=3 if narrow else len(key),
+        alignment="left", ncols=len(key),
         title="Deaths; under them the adjusted residual"
         f"{'' if narrow else '; shade from a residual of'}",
         title_fontproperties={"size": style.size("small")},

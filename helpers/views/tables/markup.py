@@ -14,6 +14,7 @@ from ...errors import MetaAnalysisError
 from .cards import LONG, named_cells
 
 MISSING = "\N{EN DASH}"
+_INTERVAL = re.compile(r"\N{MINUS SIGN}?[\d.,]+%? to \N{MINUS SIGN}?[\d.,]+%?")
 
 
 class Link(str):
@@ -154,8 +155,16 @@ def _head(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Escape a cell, and let long text wrap; short cells stay on one line."""
+    """Escape a cell, and let long text wrap; an interval stays on one line, and so do short cells.
+
+    Examples
+    --------
+    >>> _cell("5.8 to 8.0")
+    '<span class="unbroken">5.8 to 8.0</span>'
+    """
     safe = _text(text)
+    if _INTERVAL.fullmatch(text):
+        return f'<span class="unbroken">{safe}</span>'
     if isinstance(text, Link):
         broken = safe.replace("_", "_<wbr>")  # names of files are long for a card
         safe = f'<a href="{escape(text.address, quote=True)}">{broken}</a>'
