@@ -112,18 +112,23 @@ def test_the_first_screen_stays_when_a_face_or_a_section_comes_late(browser, nam
     """The sheet waits for the faces that are asked for ahead; all others wait for the paint."""
     page = browser.new_page(viewport={"width": 412, "height": 823})
     page.add_init_script(MOVES)
-    held, drawn = [], []
+    held, drawn, ahead, here = [], [], [], []
+    page.on("requestfinished", lambda one: one.url.endswith(".woff2") and here.append(one.url))
 
     def sheet(route):
-        page.wait_for_function(
-            "performance.getEntriesByType('resource').filter((one) => "
-            "one.name.endsWith('.woff2')).length >= 3"
-        )
+        for _ in range(100):
+            if len(here) == len(ahead) >= 3:
+                break
+            page.wait_for_timeout(50)
         drawn.append(True)
         route.continue_()
 
     def face(route):
-        held.append(route) if drawn else route.continue_()
+        if drawn:
+            held.append(route)
+        else:
+            ahead.append(route.request.url)
+            route.continue_()
 
     with served(SITE) as origin:
         page.route("**/site.css*", sheet)
