@@ -58,7 +58,7 @@ def causes_heatmap(test: HomogeneityTest, *, ax: Axes | None = None, width: floa
     heads = [_folded(name, letters) for name in across]
     top = 16 + 16 * max(1 + head.count("\n") for head in heads)
     left = min(18 + 6.9 * max(len(name) for name in down), (0.42 if turned else 0.24) * width)
-    foot = 108 if turned else 50
+    foot = 50
     ax = axes_of(ax, width, ROW * len(down) + top + foot + 4, left=left, right=10, bottom=foot,
                  top=top)  # fmt: skip
     if len(test.table.groups) > MOST_TURNED or max(map(len, test.table.groups)) > LONGEST:
