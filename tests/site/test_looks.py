@@ -139,9 +139,7 @@ def test_the_first_screen_stays_when_a_face_or_a_section_comes_late(browser, nam
         for route in held:
             route.continue_()
         page.unroute("**/*.woff2")
-        page.evaluate("document.fonts.ready")
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
-        assert page.evaluate("moves") == []
+        assert settled(page).evaluate("moves") == []
         page.close()
 
 
