@@ -101,7 +101,7 @@ def started(context: BrowserContext, address: str, *, loses: bool) -> Started:
     if loses:
         page.route(f"**/engine/runtime-*-{LOST}", lambda route: route.abort())
     page.goto(address)
-    page.wait_for_load_state("networkidle")
+    settled(page)
     made.before, made.offered = list(made.asked), page.inner_text("#engine-load")
     if loses:
         page.locator("#engine-load").click()
@@ -251,7 +251,7 @@ def choices(page: Page) -> dict[str, str]:
 @pytest.mark.parametrize("way", ["reload", "back"])
 def test_what_was_typed_and_chosen_is_kept_in_the_tab(page, address, way):
     page.goto(address + PAGE)
-    page.wait_for_load_state("networkidle")
+    settled(page)
     page.fill("#engine-csv", "study,bad,worse,n\nA,5,2,40\n")
     page.select_option("select[name=model]", "random")
     page.select_option("select[name=measure]", "arcsine")
@@ -263,7 +263,7 @@ def test_what_was_typed_and_chosen_is_kept_in_the_tab(page, address, way):
     else:
         page.goto(address + "ways_to_run.html")
         page.go_back()
-    page.wait_for_load_state("networkidle")
+    settled(page)
     assert page.evaluate("document.readyState") == "complete"
     assert choices(page) == made
     assert made["events"] == "worse false"

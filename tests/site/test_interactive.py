@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from built import SITE
+from waits import settled
 
 from helpers import load_audit, load_cohorts, load_sources, pool, printing
 from helpers.engine.distributions import norm_ppf, t_ppf
@@ -175,7 +176,7 @@ def test_a_page_that_is_shown_again_has_controls_that_agree_with_its_pictures(ex
     else:
         page.goto((SITE / "glossary.html").as_uri())
         page.go_back()
-    page.wait_for_load_state("networkidle")
+    settled(page)
     page.locator("[data-ready]").nth(2).wait_for()
     assert shown(page) == changed  # all as it was left: the address has it
 
