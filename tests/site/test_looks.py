@@ -458,6 +458,18 @@ def test_signs_of_the_head_are_of_one_size(visit):
     assert len(set(signs.evaluate_all("(all) => all.map((e) => e.offsetWidth)"))) == 1
 
 
+@pytest.mark.parametrize("name", ["explore.html", "pooling.html"])  # one download, and two
+def test_what_one_can_do_with_a_chapter_has_a_line_of_its_own(visit, name):
+    page = visit(name).page
+    for width in (700, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        title, files, code = (
+            page.locator(one).bounding_box() for one in ("h1", ".page-facts .files", ".code-switch")
+        )
+        assert files["x"] == pytest.approx(title["x"], abs=1), width
+        assert abs(files["y"] - code["y"]) < code["height"], width
+
+
 def test_the_first_screen_has_question_answer_picture_and_doors(visit):
     page = visit("index.html", width=1440).page  # 900 pixels high
     parts = page.locator(".bd-article > section").locator(
