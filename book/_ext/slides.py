@@ -132,9 +132,9 @@ def _ways(deck: Deck) -> str:
     """Say on the first slide how to use them."""
     return (
         f'<p class="book">{book_title()}</p>\n<div class="ways">'
-        "<p><kbd>→</kbd> goes on, <kbd>←</kbd> back; <kbd>S</kbd> opens the speaker’s view with "
-        "the notes, <kbd>Esc</kbd> the overview, <kbd>T</kbd> changes between light and dark, "
-        "<kbd>?</kbd> lists the other keys.</p>\n"
+        '<p class="keys"><kbd>→</kbd> goes on, <kbd>←</kbd> back; <kbd>S</kbd> opens the '
+        "speaker’s view with the notes, <kbd>Esc</kbd> the overview, <kbd>T</kbd> changes between "
+        "light and dark, <kbd>?</kbd> lists the other keys.</p>\n"
         f'<p><a href="{deck.page}">The chapter</a> · <a href="?print-pdf">one slide a page, to '
         f'print as PDF</a> · <a href="{deck.name}.md" download>Markdown to edit</a> · '
         f'<a href="{INDEX}.html">all sets of slides</a></p></div>'

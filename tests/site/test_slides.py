@@ -140,6 +140,21 @@ def test_an_overflow_and_small_letters_are_seen(visit):
     assert measured["least"] == pytest.approx(20, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("size", "deck"), [((768, 1024), False), ((1024, 768), True), ((390, 844), False)]
+)
+def test_an_upright_tablet_has_one_long_page_and_one_on_its_side_has_slides(visit, size, deck):
+    page = visit(f"{FOLDER}/index.html").page
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    page.goto((SITE / FOLDER / "dependence.html").as_uri())
+    assert page.evaluate("document.documentElement.classList.contains('deck')") is deck
+    if not deck:
+        letters = "Math.min(...[...document.querySelectorAll('main p, main li')].map("
+        least = page.evaluate(letters + "(e) => parseFloat(getComputedStyle(e).fontSize)))")
+        assert least >= 14
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
 def test_keys_build_up_a_slide_and_show_an_answer_last(visit):
     page = visit(f"{FOLDER}/pooling.html").page
     in_a_room(page, f"{FOLDER}/pooling.html")

@@ -1,5 +1,5 @@
-/* Shows a set of slides with reveal.js; without it, and on a phone, the set is one long page. The
-   pages beside the sets follow the theme of the system alone. */
+/* Shows a set of slides with reveal.js; without it, on a phone and on an upright tablet, where a
+   slide would be too small to read, the set is one long page. The pages beside the sets follow the theme of the system alone. */
 const root = document.documentElement;
 const printing = /print-pdf/.test(location.search);
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -9,7 +9,9 @@ follow();
 addEventListener("beforeprint", () => { root.dataset.theme = "light"; });
 addEventListener("afterprint", follow);
 
-if (typeof Reveal !== "undefined" && (printing || !matchMedia("(max-width: 40rem)").matches)) {
+const small = matchMedia("(max-width: 40rem), (max-width: 64rem) and (orientation: portrait)");
+const beside = /[?&]receiver/.test(location.search); // a window in the view of the speaker
+if (typeof Reveal !== "undefined" && (printing || beside || !small.matches)) {
   root.classList.add("deck");
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   Reveal.initialize({
