@@ -61,7 +61,7 @@ def share_results(folder: Path, dependencies: str, former: Path | None = None) -
         mark = place / "state"
         return mark.is_file() and mark.read_text(encoding="utf-8") == state
 
-    with shared_results._one_at_a_time(folder):
+    with shared_results.one_at_a_time(folder):
         if not is_of_now(folder):
             for old in folder.iterdir():
                 old.unlink()

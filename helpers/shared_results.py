@@ -43,7 +43,7 @@ def shared_in_a_build(function: Callable[Given, Found]) -> Callable[Given, Found
         asked = pickle.dumps((name, state, len(args), list(kwargs), given))
         path = Path(folder) / f"{name}-{hashlib.sha256(asked).hexdigest()[:32]}.pickle"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(path):
+        with one_at_a_time(path):
             if not path.exists():
                 found = pickle.dumps(function(*args, **kwargs))
                 partial = path.with_suffix(".partial")
@@ -66,7 +66,8 @@ def _content(value: object) -> object:
 
 
 @contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let whoever else wants the same path wait, where the system has such locks."""
     try:
         from fcntl import LOCK_EX, flock
     except ModuleNotFoundError:  # Windows: two processes may compute the same result at once

@@ -106,7 +106,7 @@ def two_groups(exam):
 def read_sheet(exam):
     """Cells that contradict others of the sheet, with their corrections, and the corrected rows."""
     printed = given(exam, 4)[0].select("table tr")
-    names = [cell.get_text().replace(" ", "_") for cell in printed[0].select("th")]
+    names = [re.sub("[ -]", "_", cell.get_text()) for cell in printed[0].select("th")]
     cells = [[cell.get_text() for cell in row.select("td")] for row in printed[1:]]
     rows = [dict(zip(names, row, strict=True)) for row in cells]
     assert rows == list(csv.DictReader(io.StringIO(exam.sheet.to_csv(index=False))))

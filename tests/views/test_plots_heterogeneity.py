@@ -140,8 +140,9 @@ def test_gosh_refuses_unknown_studies(subsets):
 # --- influence ---------------------------------------------------------------------------------
 
 
-def test_influence_panels_hold_every_diagnostic_at_its_study(whole):
-    ax = influence_panel(whole)
+@pytest.mark.parametrize("width", [760, 340])
+def test_influence_panels_hold_every_diagnostic_at_its_study(whole, width):
+    ax = influence_panel(whole, width=width)
     frame = whole.influence().frame()
     panels = {inset.get_label(): inset for inset in ax.child_axes}
     assert set(panels) == {"rstudent", "dffits", "cook_d", "cov_ratio", "tau2_deleted", "weight"}

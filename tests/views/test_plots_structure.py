@@ -31,7 +31,7 @@ KINDS = sorted({*plots.__all__, *review.plots.__all__} - {"Note", "Picture", "an
 SMALLEST = 13.0  # CSS pixels at full width
 PHONE = 345.0  # CSS pixels that a phone of 360 leaves a picture
 #: What holds too much for a phone; the table behind has the numbers.
-WIDE_ONLY = {("influence_panel", ""), ("causes_heatmap", "many"), ("causes_heatmap", "awkward")}
+WIDE_ONLY = {("causes_heatmap", "many"), ("causes_heatmap", "awkward")}
 #: Characters of pictures on one page of the site. Each picture is drawn twice: of the 1,038,000 of
 #: the heavier page of the gallery, 425,000 are the drawings for phones.
 PAGE = 1_100_000

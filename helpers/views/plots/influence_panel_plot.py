@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROW = 18.5  # height of a study, in CSS pixels
 HEAD, BELOW, GAP, PANEL, WIDEST = 30.0, 30.0, 14.0, 84.0, 155.0
+#: The same of a narrow form: two panels side by side, the others below them.
+ACROSS, NARROW_HEAD, NARROW_PANEL, NARROW_WIDEST = 2, 44.0, 66.0, 160.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +88,38 @@ def influence_panel(
     moved = np.nan_to_num(np.abs(every["cook_d"].to_numpy(float)), nan=np.inf)
     frame = every.iloc[np.sort(ties.order(moved, descending=True)[:most])]
     panels = _panels(fit, result)
-    height = ROW * (len(frame) + 0.2)
-    ax = axes_of(ax, width, HEAD + height + BELOW, left=0, right=0, bottom=0, top=0)
+    height, narrow = ROW * (len(frame) + 0.2), width < style.NARROW
+    across, head, panel_width, widest = (
+        (ACROSS, NARROW_HEAD, NARROW_PANEL, NARROW_WIDEST)
+        if narrow
+        else (len(panels), HEAD, PANEL, WIDEST)
+    )
+    band = head + height + BELOW
+    tall = band * -(-len(panels) // across)
+    ax = axes_of(ax, width, tall, left=0, right=0, bottom=0, top=0)
     room, figure = room_of_axes(ax)[2:], figure_of(ax)
-    names = [fit_text(figure, str(label), WIDEST, bold=True) for label in frame.index]
+    names = [fit_text(figure, str(label), widest, bold=True) for label in frame.index]
     left = max(measure(figure, name, bold=True) for name in names) + GAP
-    least = (left + len(panels) * (PANEL + GAP), HEAD + height + BELOW)
+    least = (left + across * (panel_width + GAP), tall)
     if room[0] < least[0] or room[1] < least[1] - 1e-6:
         raise MetaAnalysisError(
             f"the axes are {room[0]:.0f} by {room[1]:.0f} px; this panel needs "
             f"{least[0]:.0f} by {least[1]:.0f}"
         )
-    style.wide_only(ax)  # six panels and their names; the table behind it has the numbers
     ax.axis("off")
-    each, base = (room[0] - left) / len(panels), room[1] - HEAD - height
+    each = (room[0] - left) / across
     bold = (frame["flagged"] | frame["outlier"]).to_numpy()
     for i, panel in enumerate(panels):
-        box = np.array([left + i * each, base, each - GAP, height]) / [*room, *room]
+        down, at = divmod(i, across)
+        base = room[1] - band * down - head - height
+        box = np.array([left + at * each, base, each - GAP, height]) / [*room, *room]
         inset = ax.inset_axes(box.tolist())
         inset.set_label(panel.column)
-        _draw(inset, panel, frame[panel.column].to_numpy(dtype=float))
-        if i:
+        _draw(inset, panel, frame[panel.column].to_numpy(dtype=float), narrow=narrow)
+        long = narrow and measure(figure, panel.name, bold=True) > each - 4
+        title = panel.name.replace(" ", "\n") if long else panel.name
+        inset.set_title(title, size=style.size("text"), loc="left", pad=8)
+        if at:
             continue
         for row, (name, strong) in enumerate(zip(names, bold, strict=True)):
             beside(
@@ -133,7 +146,7 @@ def _panels(fit: Any, result: Any) -> list[_Panel]:
     return [*made, _Panel("weight", "Weight, %", 0.0, (100.0 * limits["leverage"],))]
 
 
-def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
+def _draw(ax: Axes, panel: _Panel, values: np.ndarray, *, narrow: bool) -> None:
     y, known = np.arange(len(values)), np.isfinite(values)
     ends = [panel.centre, *values[known], *panel.rules]
     low, high = min(ends), max(ends)
@@ -154,9 +167,11 @@ def _draw(ax: Axes, panel: _Panel, values: np.ndarray) -> None:
         ("inside", known & ~beyond, style.SURFACE.light), ("beyond", known & beyond, ink),
     ):  # fmt: skip
         ax.plot(values[rows], y[rows], "o", ms=5.2, mfc=face, mec=ink, mew=1.0, zorder=3, gid=gid)
-    ax.set_title(panel.name, size=style.size("text"), loc="left", pad=8)
     ax.set_yticks([])
-    ax.xaxis.set_major_locator(round_places(3))
+    ax.xaxis.set_major_locator(round_places(2 if narrow else 3))
+    if narrow:  # between the two ends there is no room for a third number
+        shown = [float(at) for at in ax.get_xticks() if low - pad <= at <= high + pad]
+        ax.set_xticks([shown[0], *shown[:0:-1][:1]])
     number_ticks(ax.xaxis)
     ax.spines["left"].set_visible(False)
 
