@@ -143,26 +143,6 @@ def test_the_first_screen_stays_when_a_face_or_a_section_comes_late(browser, nam
         page.close()
 
 
-def test_only_the_list_of_sources_asks_for_rare_letters(page_name):
-    """Letters of names in chapters, as in Röver, are in the file that every page has."""
-    sheet = (ROOT / "book" / "_static" / "book.css").read_text(encoding="utf-8")
-    ranges = re.search(r"Serif-Roman-More\.woff2.*?unicode-range: (.*?);", sheet)[1]
-    rare = {
-        chr(code)
-        for first, last in re.findall(r"U\+([0-9A-F]+)(?:-([0-9A-F]+))?", ranges)
-        for code in range(int(first, 16), int(last or first, 16) + 1)
-    }
-    assert "ç" in rare
-    prose = soup_of(page_name).select("article :is(p, li, dd, .answer)")
-    words = "".join(
-        text
-        for one in prose
-        for text in one.find_all(string=True)
-        if not text.find_parent(["math", "code", "em", "svg", "table"])
-    )
-    assert page_name == "references.html" or not rare & set(words)
-
-
 def test_a_page_from_a_disk_asks_for_no_face_ahead(visit):
     seen = visit(CHAPTER)
     assert seen.complaints == []
