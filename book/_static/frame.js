@@ -154,7 +154,8 @@
   /* Section by section, so that a slow phone answers in between. What is not laid out yet is when the
      reader comes near; all is soon, because it is missing from the accessibility tree until then.
      A small picture of a gallery is a second copy of the drawing that it leads to. */
-  const LATER = ".bd-article :is(section section:nth-of-type(n + 2), section dl.py, .table-scroll, .citation:nth-of-type(n + 30))"; // as in book.css
+  const first = root.dataset.laying === "all" ? "" : ":nth-of-type(n + 2)";
+  const LATER = `.bd-article :is(section section${first}, section dl.py, .table-scroll, .citation:nth-of-type(n + 30))`; // as in book.css
   const later = "laying" in root.dataset ? all(LATER) : [];
   const left = [...all(".gallery-grid use"), ...later];
   const STEP = 3; // milliseconds
