@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import printing
 from ..arguments import Array
 from ..door import pd
 from ..errors import MetaAnalysisError
@@ -49,6 +50,13 @@ class Design:
         """Positions of the columns that an omnibus test covers: all but the intercept."""
         kept = tuple(i for i in range(self.p) if i != self.intercept)
         return kept or tuple(range(self.p))
+
+    @property
+    def said(self) -> str:
+        """The formula in a sentence: a plain sum in words, any other as it is written."""
+        named = [term.strip(" `") for term in self.formula.split("+")]
+        plain = named == list(self.columns)
+        return printing.listing(map(printing.readable, named)) if plain else f"`{self.formula}`"
 
 
 def _right_side(formula: str) -> str:

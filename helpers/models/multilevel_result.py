@@ -314,7 +314,7 @@ class MultilevelResult(Coefficients, Pooled):
         if self.robust is not None:
             tests = f"cluster-robust ({self.robust}) covariance"
             keys.append("tipton2015" if self.robust == "CR2" else "hedges2010")
-        what = "pooled" if self.p == 1 else f"regressed on {self.formula}"
+        what = "pooled" if self.p == 1 else f"regressed on {self.design.said}"
         how = f"a three-level model (studies within clusters) fitted by {self.tau2_method}"
         if self.model == "glmm":
             keys = ["konstantopoulos2011", "stijnen2010", "pinheiro1995"]

@@ -428,13 +428,10 @@ class RegressionResult(Coefficients):
             tests = _TESTS[self.ci_method]
             if self.ci_method.startswith("knapp-hartung"):
                 keys.append("knapp2003")
-        named = [term.strip(" `") for term in self.formula.split("+")]
-        plain_sum = named == list(self.design.columns)
-        on = printing.listing(map(printing.readable, named)) if plain_sum else f"`{self.formula}`"
         studies = printing.capital(printing.studies(self.k))
         sentence = (
-            f"{studies} {'was' if self.k == 1 else 'were'} analysed by meta-regression on {on} "
-            f"with {how} and {tests}."
+            f"{studies} {'was' if self.k == 1 else 'were'} analysed by meta-regression on "
+            f"{self.design.said} with {how} and {tests}."
         )
         return Methods(sentence, references(*keys))
 

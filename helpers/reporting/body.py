@@ -63,7 +63,8 @@ def sections(
         add("subgroups", "Subgroups", sentences.groups(analysis, subject), table, *shown)
     if analysis.levels is not None or analysis.robust is not None:
         table = tables.clusters_table(analysis, subject).html
-        title = f"{printing.capital(many)} that share a {_readable(analysis.columns.cluster)}"
+        cluster = printing.readable(str(analysis.columns.cluster))
+        title = f"{printing.capital(many)} that share a {cluster}"
         add("clusters", title, sentences.clusters(analysis, subject), table)
     if analysis.ratings is not None or analysis.low_risk is not None:
         more = []
@@ -95,10 +96,6 @@ def sections(
         text = "These parts of a report are missing, each with its reason."
         add("not-computed", "What this table does not allow", text, _list(reasons))
     return [*made, _methods(analysis, subject)]
-
-
-def _readable(column: str | None) -> str:
-    return printing.readable(str(column))
 
 
 def _list(items: Iterable[str], kind: str = "") -> str:

@@ -599,3 +599,24 @@ def test_coefficients_come_back_where_their_joint_test_is_impossible(robust: str
     assert json.loads(json.dumps(fit.to_dict()))["omnibus"]["p"] is None
     with pytest.raises(MetaAnalysisError, match="too few clusters to test 2 coefficients at once"):
         fit.test_terms("level")
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        ("follow_up", "meta-regression on follow-up with"),
+        ("care_quality + follow_up", "meta-regression on care quality and follow-up with"),
+        ("log(follow_up)", "meta-regression on `log(follow_up)` with"),
+    ],
+)
+def test_methods_name_moderators_in_words_and_a_formula_as_it_is(formula, said):
+    table = pd.DataFrame(
+        {
+            "events": [3, 8, 16, 2, 5, 12],
+            "n": [40, 60, 50, 90, 80, 70],
+            "care_quality": [1.0, 2, 3, 1, 2, 4],
+            "follow_up": [5.0, 9, 7, 12, 20, 30],
+        }
+    )
+    fit = meta_regression(table, formula, events="events", n="n", model="random")
+    assert str(fit.methods()).startswith(f"Six studies were analysed by {said}")

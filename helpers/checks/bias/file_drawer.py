@@ -264,8 +264,8 @@ def excess_significance(
         labels=data.labels,
         power=tuple(float(value) for value in power),
         sentence=(
-            f"How many of {printing.studies(k)} have a two-sided p below "
-            f"{alpha:g} was compared with the sum of their powers (test of excess significance)."
+            f"Among {printing.studies(k)}, the number with a two-sided p below {alpha:g} was "
+            "compared with the sum of their powers (test of excess significance)."
         ),
         references=references("ioannidis2007"),
         cautions=found + _null_caution(data, origin),

@@ -169,9 +169,8 @@ def limit_meta_analysis(
         labels=data.labels,
         limits=tuple(float(value) for value in limits),
         sentence=(
-            f"A limit meta-analysis of {printing.studies(k)} "
-            f"({data.tau2_method} between-study variance) "
-            "gave the estimate that infinitely precise studies would have."
+            f"A limit meta-analysis of {printing.studies(k)} ({data.tau2_method} between-study "
+            "variance) gave the estimate that infinitely precise studies would have."
         ),
         references=references("ruecker2011"),
         cautions=cautions,

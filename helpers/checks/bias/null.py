@@ -190,9 +190,8 @@ def simulate_null(
         seed=seed,
         alpha=alpha,
         sentence=(
-            f"The tests were applied to {draws:,} simulated sets of "
-            f"{printing.studies(at.k)} of the "
-            "observed sizes whose rates do not depend on size."
+            f"The tests were applied to {draws:,} simulated sets of {printing.studies(at.k)} of "
+            "the observed sizes whose rates do not depend on size."
         ),
         references=references("schwarzer2007"),
     )

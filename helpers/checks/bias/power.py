@@ -133,9 +133,8 @@ def simulate_power(
         seed=seed,
         alpha=alpha,
         sentence=(
-            f"The tests were applied to {draws:,} simulated sets of "
-            f"{printing.studies(at.k)} of the "
-            f"observed sizes whose true logits change by {slope:.2f} for each unit of their "
+            f"The tests were applied to {draws:,} simulated sets of {printing.studies(at.k)} of "
+            f"the observed sizes whose true logits change by {slope:.2f} for each unit of their "
             "standard error, with critical values from as many sets without such an effect."
         ),
         references=references("sterne2000"),

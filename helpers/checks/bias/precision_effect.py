@@ -113,9 +113,8 @@ def pet_peese(
         estimate_model=estimate,
         sentence=(
             "The effect without small-study effects was estimated in "
-            f"{printing.studies(data.k)} by the "
-            "intercepts of weighted regressions on the standard error (PET) and on the variance "
-            "(PEESE)."
+            f"{printing.studies(data.k)} by the intercepts of weighted regressions on "
+            "the standard error (PET) and on the variance (PEESE)."
         ),
         references=references(*keys),
         cautions=cautions,

@@ -113,9 +113,8 @@ def _begg(data: FunnelData, method: str, continuity: bool) -> BiasTest:
         k=data.k,
         level=data.level,
         sentence=(
-            f"Small-study effects were tested in {printing.studies(data.k)} "
-            f"by Kendall's rank correlation of "
-            f"the standardised effects with their variances, by {how}."
+            f"Small-study effects were tested in {printing.studies(data.k)} by Kendall's rank "
+            f"correlation of the standardised effects with their variances, by {how}."
         ),
         references=references("begg1994", *(("schwarzer2007",) if correlated else ())),
         cautions=regression_cautions(data, "vi"),

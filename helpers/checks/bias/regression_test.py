@@ -100,9 +100,9 @@ def line_test(
         level=data.level,
         converged=bool(line.converged[0]),
         sentence=(
-            f"Small-study effects were tested in {printing.studies(k)} by "
-            f"regression of the {what} on the "
-            f"{PREDICTORS[predictor]} with {how}{rescaled}, the slope compared with {reference}."
+            f"Small-study effects were tested in {printing.studies(k)} by regression of "
+            f"the {what} on the {PREDICTORS[predictor]} with {how}{rescaled}, the slope "
+            f"compared with {reference}."
         ),
         references=references(*keys),
         cautions=cautions,

@@ -215,8 +215,7 @@ def selection_model(
             f"A step-function selection model with cut-points at "
             f"{', '.join(f'p = {c:g}' for c in cuts)} (p-values of effects {sides[alternative]} "
             f"{origin:.4g} on the model scale) was fitted to "
-            f"{printing.studies(data.k)} by maximum "
-            "likelihood."
+            f"{printing.studies(data.k)} by maximum likelihood."
         ),
         references=references("vevea1995"),
         cautions=_cautions(data, counts, boundary, stationary, origin),

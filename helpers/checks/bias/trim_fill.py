@@ -189,8 +189,8 @@ def trim_and_fill(
         filled=(False,) * data.k + (True,) * k0,
         sentence=(
             f"Trim-and-fill with the {estimator} estimator and the {words} model looked for "
-            f"studies missing on the {picked} of the funnel plot of "
-            f"{printing.studies(data.k)}."
+            f"studies missing on the {picked} of the funnel plot "
+            f"of {printing.studies(data.k)}."
         ),
         references=references("duval2000a", "duval2000b", "peters2007", "terrin2003"),
         cautions=cautions + _cautions(data, before["tau2"]),

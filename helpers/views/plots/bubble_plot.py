@@ -138,7 +138,7 @@ def bubble(
         f"Bubble plot of {printing.lower(subject.outcome)} against {name_across}, "
         f"{printing.counted(fit.k, *subject.noun)}. {said} {_verdict(fit, subject)}",
         f"{said} {_verdict(fit, subject)} {_key(fit)}",
-        _table(studies, moderator, words, subject, unit),
+        _table(studies, moderator, (name_across, words), subject, unit),
     )
     annotate(ax, note, subject)
     return ax
@@ -232,7 +232,7 @@ def _key(fit: RegressionResult) -> str:
 def _table(
     studies: pd.DataFrame,
     moderator: pd.Series[Any],
-    words: str,
+    named: tuple[str, str],
     subject: Subject,
     unit: printing.Unit,
 ) -> Table:
@@ -242,7 +242,7 @@ def _table(
         f"Estimate{printing.unit_heading(unit)}",
         lambda value: printing.value(value, unit, digits, bare=True),
     )
-    name = words.partition(", ")[0]
+    name, words = named
     shown = studies.reset_index().assign(moderator=list(moderator))
     return numbers(
         shown,
