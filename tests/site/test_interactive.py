@@ -655,8 +655,17 @@ def test_my_centre_is_placed_shrunken_and_added(explore):
     assert f"your estimate is {printing.percent(1 / (1 + np.exp(-mean)))} (" in text
     panel.get_by_role("spinbutton", name="Median follow-up").fill("14")
     panel.get_by_label("Name", exact=True).fill("Ours")
-    add.press("Enter")  # by keyboard: the pictures above, drawn anew, move the button
+    remove = panel.locator("button", has_text="Take out what was added")
+    top = "button.getBoundingClientRect().top + scrollY"
+    said, before = remove.evaluate(
+        f"(button, add) => {{ add.click(); return [document.body.innerText, {top}]; }}",
+        add.element_handle(),
+    )
     assert len(names(panel)) == 53
+    # what is computed meanwhile, above it, does not move the button under a finger
+    assert "Computing …" in said
+    panel.get_by_text("Computing …").wait_for(state="detached")
+    assert remove.evaluate(f"(button) => {top}") == before
     cohorts = load_cohorts()
     events = [*cohorts["nonrelapse_deaths"], 9]
     with_ours = pool(events=events, n=[*cohorts["patients"], 60], measure="logit", model="glmm")
@@ -666,7 +675,7 @@ def test_my_centre_is_placed_shrunken_and_added(explore):
     )
     assert "Ours" in drawn(panel, "Study map")[False]
     assert add.is_disabled()  # the name is taken
-    panel.get_by_role("button", name="Take out what was added").press("Enter")
+    remove.click()
     assert len(names(panel)) == 52
     # an interval beyond the axis makes it longer
     axis = panel.locator("thead svg text")
