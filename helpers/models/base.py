@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import printing
-from ..arguments import Array, level_of
+from ..arguments import Array, level_of, one_of
 from ..door import pd
 from ..engine.distributions import norm_ppf, t_ppf
 from ..engine.effects import Measure, get_measure
@@ -19,6 +20,7 @@ from ..engine.options import Options
 from ..engine.robust import RobustCovariance
 from ..engine.shown import Row, Shown, p_text, with_interval
 from ..engine.studies import StudyData
+from ..engine.summaries import Caution, Heterogeneity
 from ..engine.wald import ModelTest, coefficient_table, wald_test
 from ..errors import MetaAnalysisError, UnsupportedError
 
@@ -143,33 +145,46 @@ class Pooled(Result):
         return bootstrap(cast("Fitted", self), draws, kind, **options)
 
 
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class Coefficients(Result):
     """A result with a vector of coefficients: tables, tests and predictions of them."""
 
-    __slots__ = ()
+    formula: str  # Moderators
+    #: Kind of cluster-robust covariance. The other choices are read from `core`: `measure`,
+    #: `model`, `tau2_method`, `ci_method` and `level`.
+    robust: str | None
+    #: Included studies and coefficients
+    k: int
+    p: int
+    names: tuple[str, ...]  # Coefficients, in the order of every array
+    #: Coefficients (p,), their covariance (p, p) with the Knapp-Hartung factor or the robust
+    #: correction, and degrees of freedom (p,) (inf: normal distribution)
+    estimates: Array
+    covariance: Array
+    df: Array
+    heterogeneity: Heterogeneity  # Residual heterogeneity; `I2` in percent
+    #: Test of all moderators; without moderators, or without intercept, of all coefficients
+    omnibus: ModelTest
+    #: Log-likelihoods at the estimates (restricted: NaN for the GLMM)
+    loglik: float
+    loglik_restricted: float
+    converged: bool  # Whether the fit reached its maximum
+    cautions: tuple[Caution, ...]
+    #: What was fitted: design, included studies, all rows given
+    design: Design
+    core: Model
+    data: StudyData
+    robust_covariance: RobustCovariance | None = None
 
     if TYPE_CHECKING:
-        k: int
-        p: int
-        names: tuple[str, ...]
-        estimates: Array
-        covariance: Array
-        df: Array
-        core: Model
-        design: Design
         tau2: Any
-        robust: str | None
-        robust_covariance: RobustCovariance | None
 
     def _coefficients_said(self) -> Iterator[Row]:
         """Give a row for each of the first coefficients."""
-        se = np.sqrt(np.diagonal(self.covariance))
-        columns = coefficient_table(self.estimates, se, self.df, self.level)
-        limits = zip(columns["ci_lower"].tolist(), columns["ci_upper"].tolist(), strict=True)
-        rows = zip(self.names, self.estimates.tolist(), limits, columns["p"].tolist(), strict=True)
-        told = list(rows)[: _SHOWN if self.p <= _SHOWN else _SHOWN - 1]
-        for name, estimate, pair, p in told:
-            text = with_interval(estimate, pair, self.level)
+        table = self.coefficients[["estimate", "ci_lower", "ci_upper", "p"]]
+        told = table.head(_SHOWN if self.p <= _SHOWN else _SHOWN - 1)
+        for name, estimate, lower, upper, p in told.itertuples():
+            text = with_interval(estimate, (lower, upper), self.level)
             yield printing.readable(name), f"{text}, {p_text(p)}"
         if len(told) < self.p:
             yield "…", f"{self.p - len(told)} more in .coefficients"
@@ -200,6 +215,13 @@ class Coefficients(Result):
     def covariance_frame(self) -> pd.DataFrame:
         """`covariance` with the names of the coefficients."""
         return pd.DataFrame(self.covariance.copy(), index=self.names, columns=self.names)
+
+    def _linear(self, L: Array) -> tuple[Array, Array, Array]:
+        """Estimate combinations of the coefficients: with standard errors and df."""
+        robust = self.robust_covariance
+        df = np.full(len(L), self.df[0]) if robust is None else robust.df(L)
+        variance = np.einsum("qp,pr,qr->q", L, self.covariance, L)
+        return L @ self.estimates, np.sqrt(variance), df
 
     def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
         """Test linear hypotheses L beta = rhs.
@@ -271,10 +293,7 @@ class Coefficients(Result):
             L = np.atleast_2d(np.asarray(weights, dtype=float))
         if L.shape[1] != self.p:
             raise MetaAnalysisError(f"the contrast has {L.shape[1]} weights; expected {self.p}")
-        robust = self.robust_covariance
-        df = np.full(len(L), self.df[0]) if robust is None else robust.df(L)
-        se = np.sqrt(np.einsum("qp,pr,qr->q", L, self.covariance, L))
-        table = coefficient_table(L @ self.estimates, se, df, self._level(level), rhs)
+        table = coefficient_table(*self._linear(L), self._level(level), rhs)
         words = [
             " ".join(f"{w:+g} {n}" for w, n in zip(row, self.names, strict=True) if w != 0)
             for row in L
@@ -314,55 +333,33 @@ class Coefficients(Result):
         """
         X, index = self._rows(new_data)
         confidence = self._level(level)
+        free = float(self.k - self.p)
+        df_new = {"normal": np.inf, "t-k-p": free, "t-k-p-1": free - 1.0}
         default = "normal" if self.ci_method == "wald" and self.robust is None else "t-k-p"
-        df_new = {
-            "normal": np.inf,
-            "t-k-p": float(self.k - self.p),
-            "t-k-p-1": float(self.k - self.p - 1),
-        }
-        chosen = prediction_method or default
-        if chosen not in df_new:
-            raise UnsupportedError(
-                f"prediction_method={prediction_method!r}: expected one of {', '.join(df_new)}"
-            )
+        chosen = one_of("prediction_method", prediction_method or default, tuple(df_new))
         if df_new[chosen] <= 0:
             raise UnsupportedError(f"prediction_method={chosen!r} needs more studies")
-
-        robust = self.robust_covariance
-        df = np.full(len(X), self.df[0]) if robust is None else robust.df(X)
-        mu = X @ self.estimates
-        variance = np.einsum("np,pq,nq->n", X, self.covariance, X)
-        half = quantile(df, confidence) * np.sqrt(variance)
+        mu, se, df = self._linear(X)
+        half = quantile(df, confidence) * se
         # A robust test may have fewer degrees of freedom than studies less coefficients.
         df_of_new = np.minimum(df_new[chosen], df) if prediction_method is None else df_new[chosen]
         mean = (mu - half, mu + half)
-        new = prediction_limits(mu, np.sqrt(variance), self.tau2, confidence, df_of_new, mean)
+        new = prediction_limits(mu, se, self.tau2, confidence, df_of_new, mean)
         if self.model == "common":
             new = (np.full_like(mu, np.nan), np.full_like(mu, np.nan))
-        measure = get_measure(self.measure)
         size = self.back_size if size is None else size
-        if measure.needs_size and size is None:
+        if self.scale.needs_size and size is None:
             raise MetaAnalysisError(
-                f"the {measure.name} measure needs size= to be back-transformed"
+                f"the {self.measure} measure needs size= to be back-transformed"
             )
-
-        def display(values: np.ndarray) -> np.ndarray:
+        columns = {"mu": mu, "se": se, "mu_lower": mean[0], "mu_upper": mean[1]}
+        columns |= {"mu_prediction_lower": new[0], "mu_prediction_upper": new[1]}
+        shown = {"estimate": mu, "ci_lower": mean[0], "ci_upper": mean[1]}
+        shown |= {"prediction_lower": new[0], "prediction_upper": new[1]}
+        for name, values in shown.items():
             known = np.isfinite(values)
-            return np.where(known, measure.inverse(np.where(known, values, 0.0), size), np.nan)
-
-        columns = {
-            "mu": mu,
-            "se": np.sqrt(variance),
-            "mu_lower": mu - half,
-            "mu_upper": mu + half,
-            "mu_prediction_lower": new[0],
-            "mu_prediction_upper": new[1],
-            "estimate": display(mu),
-            "ci_lower": display(mu - half),
-            "ci_upper": display(mu + half),
-            "prediction_lower": display(new[0]),
-            "prediction_upper": display(new[1]),
-        }
+            inverse = self.scale.inverse(np.where(known, values, 0.0), size)
+            columns[name] = np.where(known, inverse, np.nan)
         return pd.DataFrame(columns, index=index)
 
     def _rows(

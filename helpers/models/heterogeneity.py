@@ -66,14 +66,8 @@ def heterogeneity_intervals(
     limits, vt = np.array(tau2), fit.heterogeneity.typical_variance
     far = np.isinf(limits)
     share, ratio = i2_and_h2(np.where(far, 0.0, limits), np.full(2, vt))
-    tau, i2, h2 = (
-        Interval(float(low), float(high))
-        for low, high in (
-            np.sqrt(limits),
-            np.where(far, 100.0, share),
-            np.where(far, np.inf, ratio),
-        )
-    )
+    shown = (np.sqrt(limits), np.where(far, 100.0, share), np.where(far, np.inf, ratio))
+    tau, i2, h2 = (Interval(float(low), float(high)) for low, high in shown)
     return HeterogeneityIntervals(tau2, tau, i2, h2, fit.level if level is None else level)
 
 

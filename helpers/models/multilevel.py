@@ -22,9 +22,9 @@ from ..engine.counts.common import is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.keywords import MultilevelKeywords, refuse_unknown
 from ..engine.model import Model
-from ..engine.model.levels import fit_levels
-from ..engine.normal.fit import fit_regression
-from ..engine.normal.nested import Nested, covariance_blocks, fit_nested, maximise_nested
+from ..engine.model.levels import Levels, fit_levels
+from ..engine.normal.fit import RegressionFit, fit_regression
+from ..engine.normal.nested import covariance_blocks, fit_nested, maximise_nested
 from ..engine.options import (
     FEW_STUDIES,
     TAU2_METHOD,
@@ -37,7 +37,7 @@ from ..errors import MetaAnalysisError, UnsupportedError
 from .design import Design
 from .multilevel_result import MultilevelResult
 from .regression import read_regression_data, read_studies, resolve_choices
-from .regression_parts import FEW_DF, coefficient_tests, refuse_separation, residual_heterogeneity
+from .regression_parts import FEW_DF, refuse_separation, residual_heterogeneity, shared_fields
 
 __all__ = ["MultilevelResult", "pool_multilevel"]
 
@@ -146,45 +146,33 @@ def pool_multilevel(
     return _result(core, design, tuple(map(str, names)), robust)
 
 
-class _Estimates(NamedTuple):
-    """What both families estimate."""
+class _Likelihood(NamedTuple):
+    """What the families have each in their own way."""
 
-    beta: Array
-    joint: Array  # covariance of (beta, between, within)
-    variances: Array
     loglik: float
     loglik_restricted: float
-    gain: float  # of the log-likelihood over that without variance between clusters
+    none: float  # log-likelihood without variance between clusters
     heterogeneity: Heterogeneity
-    converged: bool
-    maxima: int
-    sandwich: RobustCovariance | None
+    converged: bool = True
+    sandwich: RobustCovariance | None = None
 
 
 def _result(
     core: Model, design: Design, cluster_names: tuple[str, ...], robust: str | None
 ) -> MultilevelResult:
-    k, p = core.X.shape
-    options, studies = core.options, core.data
-    found = _counts(core, design) if core.likelihood else _effects(core, robust)
-    beta, sandwich = found.beta, found.sandwich
-    cov, df, omnibus, impossible = coefficient_tests(
-        beta, found.joint[:p, :p], design, k, options.ci_method, sandwich
-    )
-    between, within = (float(x) for x in found.variances)
+    two = _without_clusters(core, design) if core.likelihood else None
+    fit = fit_levels(core)
+    found = _effects(core, fit, robust) if two is None else _counts(core, fit, two)
+    p, joint = design.p, fit.cov[0]
+    shared, impossible = shared_fields(core, design, fit.beta[0], joint[:p, :p], found.sandwich)
+    between, within = (float(x) for x in fit.variances[0])
     whole = between + within + found.heterogeneity.typical_variance
-    found.joint.flags.writeable = False
+    joint.flags.writeable = False
+    converged = bool(fit.converged[0]) and found.converged
     return MultilevelResult(
-        formula=design.formula,
-        robust=robust,
-        k=k,
+        **shared,
         clusters=len(cluster_names),
-        p=p,
-        names=design.names,
-        estimates=beta,
-        covariance=cov,
-        joint_covariance=found.joint,
-        df=df,
+        joint_covariance=joint,
         sigma2_between=between,
         sigma2_within=within,
         loglik=found.loglik,
@@ -192,54 +180,42 @@ def _result(
         heterogeneity=found.heterogeneity,
         I2_between=100.0 * between / whole,
         I2_within=100.0 * within / whole,
-        omnibus=omnibus,
-        between_test=_between_test(found.gain, between),
-        converged=found.converged,
-        maxima=found.maxima,
-        cautions=(*impossible, *_cautions(found, core, len(cluster_names), robust, df)),
-        design=design,
-        core=core,
-        data=studies,
+        between_test=_between_test(float(fit.loglik[0] - found.none), between),
+        converged=converged,
+        maxima=int(fit.maxima[0]),
+        cautions=(*impossible, *_cautions(core, fit, robust, shared["df"], converged=converged)),
         cluster_names=cluster_names,
-        robust_covariance=sandwich,
     )
 
 
-def _counts(core: Model, design: Design) -> _Estimates:
-    """Maximum likelihood of counts."""
+def _without_clusters(core: Model, design: Design) -> RegressionFit:
+    """Fit counts without variance between clusters; an error where there is no maximum."""
     if is_one_sided(*core.counts, core.scale.kind):
         nothing = not core.counts[0].any()
         raise MetaAnalysisError(
             f"{'no study has an event' if nothing else 'every patient of every study has an event'}"
             ": the likelihood has no finite maximum; pool(events=..., n=...) gives exact limits"
         )
-    two = core.regress()  # the model without variance between clusters
+    two = core.regress()
     refuse_separation(two, core, design)
-    fit = fit_levels(core)
-    variances = fit.variances[0]
+    return two
+
+
+def _counts(core: Model, fit: Levels, two: RegressionFit) -> _Likelihood:
+    """Maximum likelihood of counts."""
     common = residual_heterogeneity(two, core)
-    i2, h2 = i2_and_h2(float(variances.sum()), common.typical_variance)
-    return _Estimates(
-        fit.beta[0],
-        fit.cov[0],
-        variances,
-        float(fit.loglik[0]),
-        np.nan,
-        float(fit.loglik[0] - two.loglik[0]),
-        replace(common, I2=i2, H2=h2, tau2_lrt=None, tau2_p=None),
-        bool(fit.converged[0] and two.converged[0]),
-        int(fit.maxima[0]),
-        None,
+    i2, h2 = i2_and_h2(float(fit.variances[0].sum()), common.typical_variance)
+    common = replace(common, I2=i2, H2=h2, tau2_lrt=None, tau2_p=None)
+    return _Likelihood(
+        float(fit.loglik[0]), np.nan, float(two.loglik[0]), common, bool(two.converged[0])
     )
 
 
-def _effects(core: Model, robust: str | None) -> _Estimates:
+def _effects(core: Model, fit: Levels, robust: str | None) -> _Likelihood:
     """Restricted or full maximum likelihood of normally distributed effects."""
     k, p = core.X.shape
     assert core.clusters is not None
-    restricted = core.options.tau2_method == "REML"
-    fit = fit_levels(core)
-    variances = fit.variances[0]
+    restricted, variances = core.options.tau2_method == "REML", fit.variances[0]
     one = fit_nested(
         core.yi,
         core.vi,
@@ -251,32 +227,18 @@ def _effects(core: Model, robust: str | None) -> _Estimates:
     none = maximise_nested(one.data, restricted=restricted, fixed=(0.0, None))
     sandwich = None
     if robust is not None:
-        sandwich = _robust(one.data, variances, one.at.beta, one.lift, robust)
+        data, design = one.data, one.data.X @ np.linalg.inv(one.lift)  # columns of the user's
+        residuals, blocks = data.y - data.X @ one.at.beta, covariance_blocks(data, variances)
+        sandwich = robust_covariance(design, residuals, blocks, data.codes, robust)
     s, constant = one.at, np.log(2.0 * np.pi)
     height = -0.5 * (s.log_det_sigma + s.rss)
     fixed = fit_regression(core.yi, core.vi, core.X, tau2=float(variances.sum()))
-    return _Estimates(
-        fit.beta[0],
-        fit.cov[0],
-        variances,
+    return _Likelihood(
         height - 0.5 * k * constant,
         height - 0.5 * s.log_det_gram - 0.5 * (k - p) * constant,
-        float(fit.loglik[0] - none.value),
+        float(none.value),
         residual_heterogeneity(fixed, core),
-        bool(fit.converged[0]),
-        int(fit.maxima[0]),
-        sandwich,
-    )
-
-
-def _robust(
-    data: Nested, variances: Array, gamma: Array, lift: Array, kind: str
-) -> RobustCovariance:
-    """Robust covariance in the columns of the user's design."""
-    design = data.X @ np.linalg.inv(lift)
-    residuals = data.y - data.X @ gamma
-    return robust_covariance(
-        design, residuals, covariance_blocks(data, variances), data.codes, kind
+        sandwich=sandwich,
     )
 
 
@@ -288,10 +250,12 @@ def _between_test(gain: float, between: float) -> ModelTest:
 
 
 def _cautions(
-    best: _Estimates, core: Model, clusters: int, robust: str | None, df: Array
+    core: Model, fit: Levels, robust: str | None, df: Array, *, converged: bool
 ) -> Iterator[Caution]:
-    studies = core.data
-    if not best.converged:
+    assert core.clusters is not None
+    studies, clusters, maxima = core.data, int(core.clusters.max()) + 1, int(fit.maxima[0])
+    variances = fit.variances[0]
+    if not converged:
         yield Caution("not-converged", "The search for the variances did not converge.")
     if clusters < FEW_STUDIES:
         yield Caution(
@@ -299,18 +263,17 @@ def _cautions(
             f"With {clusters} clusters the variance between them is poorly estimated.",
         )
     for at, name in enumerate(("between clusters", "within clusters")):
-        if best.variances[at] == 0.0:
+        if variances[at] == 0.0:
             yield Caution("boundary", f"The variance {name} is estimated at zero, its boundary.")
-    if not best.variances.any():
+    if not variances.any():
         yield Caution(
             "boundary",
             "Both variances are estimated at zero: prediction intervals may be much too narrow.",
         )
-    if best.maxima > 1:
+    if maxima > 1:
         yield Caution(
             "several-maxima",
-            f"The likelihood has {printing.word(best.maxima)} local maxima; the result is the "
-            "highest.",
+            f"The likelihood has {printing.word(maxima)} local maxima; the result is the highest.",
         )
     if robust == "CR2" and float(df.min()) < FEW_DF:
         yield Caution(

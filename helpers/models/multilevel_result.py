@@ -15,66 +15,37 @@ from ..engine.distributions import chi2_isf
 from ..engine.effects import get_measure
 from ..engine.json_values import picked, plain, told
 from ..engine.literature import Methods, references
-from ..engine.model import Model
 from ..engine.model.levels import fit_levels
 from ..engine.normal.intervals import Interval
-from ..engine.robust import RobustCovariance
 from ..engine.roots import bracketed_root, expand
 from ..engine.shown import Row, estimate_row, number, p_text, percent
-from ..engine.studies import StudyData
-from ..engine.summaries import Caution, Heterogeneity
 from ..engine.wald import ModelTest
 from ..errors import UnsupportedError
 from .base import Coefficients, Pooled
-from .design import Design
 from .display import studies_frame
 from .population import delta_interval, population_mean
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class MultilevelResult(Coefficients, Pooled):
     """A three-level meta-analysis."""
 
-    #: The moderators; the kind of robust covariance. The other choices are read from `core`:
-    #: `measure`, `model`, `tau2_method` ("REML" or "ML"), `ci_method` and `level`.
-    formula: str
-    robust: str | None
-    #: Cohorts, clusters and coefficients
-    k: int
-    clusters: int
-    p: int
-    names: tuple[str, ...]  # Coefficients
-    #: Coefficients (p,) and their covariance (p, p)
-    estimates: Array
-    covariance: Array
-    #: Of coefficients and both variances, from the information; NaN for a variance at zero, shape
-    #: (p + 2, p + 2)
+    clusters: int  # Clusters of the `k` cohorts
+    #: Covariance of coefficients and both variances, from the information; NaN for a variance at
+    #: zero, shape (p + 2, p + 2)
     joint_covariance: Array
-    df: Array  # Degrees of freedom (p,) (inf: normal)
     #: Variances between clusters and between cohorts of one cluster
     sigma2_between: float
     sigma2_within: float
-    #: With all constants; the GLMM has no restricted one (NaN)
-    loglik: float
-    loglik_restricted: float
-    heterogeneity: Heterogeneity  # Residual heterogeneity; I2 counts both variances, in percent
-    #: Parts of I2 (percent)
+    #: Parts of `heterogeneity.I2`, which counts both variances (percent)
     I2_between: float
     I2_within: float
-    omnibus: ModelTest  # All moderators; without moderators the pooled effect itself
     #: Likelihood-ratio test that cohorts of one cluster are no more alike than others; under the
     #: hypothesis half of the probability lies at 0 (Self and Liang 1987,
     #: doi:10.1080/01621459.1987.10478472)
     between_test: ModelTest
-    converged: bool  # Whether the fit reached its maximum
     maxima: int  # Local maxima of the likelihood that were found; the highest is reported
-    cautions: tuple[Caution, ...]
-    design: Design
-    #: Studies and choices, and the cluster of each included cohort, a place in `cluster_names`
-    core: Model
-    data: StudyData
-    cluster_names: tuple[str, ...]
-    robust_covariance: RobustCovariance | None = None
+    cluster_names: tuple[str, ...]  # `core.clusters` has the place of each cohort's among them
 
     def _said(self) -> Iterator[Row]:
         yield "studies", f"{self.k} in {printing.counted(self.clusters, 'cluster')}"

@@ -1,9 +1,11 @@
-"""Intervals of a pooled result on the model scale: of its mean, of tau2 and for a new study."""
+"""Intervals on the model scale: of a pooled mean, for a new study, and of tau2."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from ..engine.counts.common import glmm_profile, pooled_profile
 from ..engine.normal.intervals import (
@@ -14,7 +16,7 @@ from ..engine.normal.intervals import (
     single_knapp_hartung_se,
     symmetric_interval,
 )
-from ..engine.normal.inverse_variance import InverseVarianceFit
+from ..engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from ..engine.normal.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
@@ -32,6 +34,7 @@ from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
     from ..engine.counts.fit import GLMMFit
+    from .regression_result import RegressionResult
     from .result import PoolResult
 
 
@@ -69,7 +72,7 @@ def new_study_interval(
     fit: PoolResult, method: str, level: float, *, draws: int, seed: int
 ) -> Interval:
     """Interval of the effect in a new study."""
-    _defined(f"method={method!r}", method, fit, PREDICTION_METHODS)
+    refuse_undefined(f"method={method!r}", method, fit.model, PREDICTION_METHODS)
     fit.require_finite("a prediction interval")
     if fit.k < 2:
         raise UnsupportedError("a prediction interval needs at least 2 studies; there is 1")
@@ -102,7 +105,7 @@ def new_study_interval(
 
 def tau2_interval(fit: PoolResult, method: str, level: float, *, weights: str) -> Interval:
     """Interval of the variance between studies."""
-    _defined(f"a tau2 interval by {method!r}", method, fit, TAU2_CI_METHODS)
+    refuse_undefined(f"a tau2 interval by {method!r}", method, fit.model, TAU2_CI_METHODS)
     fit.require_finite("an interval of tau2")
     if fit.options.tau2_source == "given":
         raise UnsupportedError(
@@ -114,30 +117,52 @@ def tau2_interval(fit: PoolResult, method: str, level: float, *, weights: str) -
     if fit.model == "glmm":
         return glmm_profile(cast("GLMMFit", fit.engine), "tau2", level)
     engine = cast(InverseVarianceFit, fit.joint if shared else fit.engine)
+    return tau2_limits(engine, fit.tau2_method, method, level, weights)
+
+
+def regression_tau2_interval(fit: RegressionResult, method: str, level: float) -> Interval:
+    """Interval of the residual variance of a regression."""
+    refuse_undefined(f"a tau2 interval by {method!r}", method, fit.model, TAU2_CI_METHODS)
+    core = fit.core
+    if fit.model == "glmm":
+        return glmm_profile(core.regress().source, "tau2", level)
+    basis, estimator = np.linalg.qr(core.X)[0], fit.tau2_method or "REML"
+    engine = fit_inverse_variance(core.yi, core.vi, design=basis, method=estimator)
+    return tau2_limits(engine, estimator, method, level)
+
+
+def tau2_limits(
+    engine: InverseVarianceFit,
+    estimator: str | None,
+    method: str,
+    level: float,
+    weights: str = "inverse-variance",
+) -> Interval:
+    """Interval of the variance of one fit by inverse variance; `weights` of "generalised-q"."""
     if method == "q-profile":
         return first(q_profile_limits(engine.batch, level))
     if method == "generalised-q":
-        if shared:
+        if engine.batch.p > 1:
             raise UnsupportedError(
-                "a tau2 interval by 'generalised-q' is defined for one mean; the variance is "
-                "shared by groups with means of their own: use 'q-profile' or 'profile'"
+                "a tau2 interval by 'generalised-q' is defined for one mean, not for a regression "
+                "or a variance shared by groups: use 'q-profile' or 'profile'"
             )
         return first(generalised_q_limits(engine.batch, level, weights=weights))
-    if fit.tau2_method not in ("ML", "REML"):
+    if estimator not in ("ML", "REML"):
         raise UnsupportedError(
             "a profile-likelihood interval for tau2 needs tau2_method 'ML' or 'REML', "
-            f"not {fit.tau2_method!r}"
+            f"not {estimator!r}"
         )
     return first(profile_tau2_limits(engine, level))
 
 
-def _defined(
-    what: str, method: str, fit: PoolResult, methods: Mapping[str, tuple[str, ...]]
+def refuse_undefined(
+    what: str, method: str, model: str, methods: Mapping[str, tuple[str, ...]]
 ) -> None:
-    """Refuse a method that the model of a fit does not have."""
-    allowed = methods[fit.model]
+    """Refuse a method that a model does not have."""
+    allowed = methods[model]
     if method not in allowed:
         raise UnsupportedError(
-            f"{what} is not defined for model={fit.model!r}"
+            f"{what} is not defined for model={model!r}"
             + (f"; expected one of {', '.join(allowed)}" if allowed else "")
         )

@@ -32,10 +32,10 @@ from .design import Design, build_design, columns_of, required_columns
 from .regression_parts import (
     cautions,
     cluster_robust,
-    coefficient_tests,
     r_squared,
     refuse_separation,
     residual_heterogeneity,
+    shared_fields,
 )
 from .regression_result import RegressionResult
 
@@ -305,7 +305,6 @@ def _result(
     clusters: tuple[Any, ...] | None,
     robust: str | None,
 ) -> RegressionResult:
-    k, p = core.X.shape
     options, scale, factor, sandwich = core.options, float(fit.scale[0]), 1.0, None
     at_least_one = options.ci_method.endswith("max1")
     if robust is not None and clusters is not None:
@@ -317,33 +316,18 @@ def _result(
                 "a variance; use ci_method='knapp-hartung-max1', 't' or 'wald'"
             )
         factor = max(scale, 1.0) if at_least_one else scale
-    beta = fit.beta[0]
-    cov, df, omnibus, impossible = coefficient_tests(
-        beta, factor * fit.cov[0], design, k, options.ci_method, sandwich
-    )
+    shared, impossible = shared_fields(core, design, fit.beta[0], factor * fit.cov[0], sandwich)
     return RegressionResult(
-        formula=design.formula,
-        robust=robust,
-        k=k,
-        p=p,
-        names=design.names,
-        estimates=beta,
-        covariance=cov,
-        df=df,
+        **shared,
         tau2=float(fit.tau2[0]),
         tau2_se=float(fit.tau2_se[0]),
         knapp_hartung_factor=scale,
         heterogeneity=residual_heterogeneity(fit, core),
         R2=r_squared(fit, core, design),
-        omnibus=omnibus,
         loglik=float(fit.loglik[0]),
         loglik_restricted=float(fit.loglik_restricted[0]),
         converged=bool(fit.converged[0]),
-        cautions=(*impossible, *cautions(fit, core, design, robust, df)),
-        design=design,
-        core=core,
-        data=core.data,
+        cautions=(*impossible, *cautions(fit, core, design, robust, shared["df"])),
         moderators=moderators,
         cluster=clusters,
-        robust_covariance=sandwich,
     )

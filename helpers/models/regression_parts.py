@@ -104,25 +104,20 @@ def cluster_robust(
     )
 
 
-def coefficient_tests(
-    beta: Array,
-    cov: Array,
-    design: Design,
-    k: int,
-    ci_method: str,
-    robust: RobustCovariance | None,
-) -> tuple[Array, Array, ModelTest, tuple[Caution, ...]]:
-    """Covariance and degrees of freedom of coefficients, and the test of all moderators.
+def shared_fields(
+    core: Model, design: Design, beta: Array, cov: Array, robust: RobustCovariance | None
+) -> tuple[dict[str, Any], tuple[Caution, ...]]:
+    """Fields that regressions and three-level models share, the test of all moderators included.
 
     Where a robust covariance leaves no joint test it is NaN, and a caution says why; coefficients
     and their own tests are defined all the same. The arrays become read-only.
     """
-    p = len(beta)
+    k, p = core.X.shape
     L = np.eye(p)[list(design.moderators)]
     label = "all moderators" if design.intercept is not None and p > 1 else "all coefficients"
     impossible: tuple[Caution, ...] = ()
     if robust is None:
-        df2 = None if ci_method == "wald" else float(k - p)
+        df2 = None if core.options.ci_method == "wald" else float(k - p)
         df = np.full(p, np.inf if df2 is None else df2)
         omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
     else:
@@ -135,7 +130,22 @@ def coefficient_tests(
             impossible = (Caution("no-omnibus", message),)
     for values in (beta, cov, df):
         values.flags.writeable = False
-    return cov, df, omnibus, impossible
+    found = {
+        "formula": design.formula,
+        "robust": None if robust is None else robust.kind,
+        "k": k,
+        "p": p,
+        "names": design.names,
+        "estimates": beta,
+        "covariance": cov,
+        "df": df,
+        "omnibus": omnibus,
+        "design": design,
+        "core": core,
+        "data": core.data,
+        "robust_covariance": robust,
+    }
+    return found, impossible
 
 
 def residual_heterogeneity(fit: RegressionFit, core: Model) -> Heterogeneity:

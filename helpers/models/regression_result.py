@@ -16,62 +16,34 @@ from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.json_values import picked, plain, told
 from ..engine.literature import Methods, references
-from ..engine.model import Model
-from ..engine.normal.intervals import Interval, first
+from ..engine.normal.intervals import Interval
 from ..engine.options import default_tau2_ci
-from ..engine.robust import RobustCovariance
 from ..engine.shown import Row, number, p_text, percent
-from ..engine.studies import StudyData
-from ..engine.summaries import Caution, Heterogeneity
 from ..engine.wald import ModelTest, generalised_vif
 from ..errors import MetaAnalysisError, UnsupportedError
 from . import display
 from .base import Coefficients, quantile
-from .design import Design, build_design
+from .design import build_design
 from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals, i2_limits
 from .new_study import SIDES, Side, delta_share
+from .pooled_intervals import regression_tau2_interval
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class RegressionResult(Coefficients):
     """A meta-regression with everything needed to report and to question it."""
 
-    formula: str  # Moderators
-    #: Kind of cluster-robust covariance. The other choices are read from `core`: `measure`,
-    #: `model`, `tau2_method`, `ci_method` and `level`.
-    robust: str | None
-    #: Included studies and coefficients
-    k: int
-    p: int
-    names: tuple[str, ...]  # Coefficients, in the order of every array
-    #: Coefficients (p,), their covariance (p, p) with the Knapp-Hartung factor or the robust
-    #: correction, and degrees of freedom (p,) (inf: normal distribution)
-    estimates: Array
-    covariance: Array
-    df: Array
     #: Residual between-study variance and its standard error (NaN where there is none)
     tau2: float
     tau2_se: float
     knapp_hartung_factor: float  # Knapp-Hartung factor s2 = sum(w r^2)/(k - p); NaN for the GLMM
-    heterogeneity: Heterogeneity  # Residual heterogeneity; `I2` in percent
     #: Percent of the between-study variance that the moderators account for, 100 max(0, (tau2
     #: without moderators - tau2)/tau2 without moderators) on the same rows (Raudenbush 2009); None
     #: where tau2 without moderators is 0 or not estimated
     R2: float | None
-    omnibus: ModelTest  # Test of all moderators (of all coefficients if there is no intercept)
-    #: Log-likelihoods at the estimates (restricted: NaN for the GLMM)
-    loglik: float
-    loglik_restricted: float
-    converged: bool  # Whether the fit reached its maximum
-    cautions: tuple[Caution, ...]
-    #: What was fitted: design, included studies, all rows given
-    design: Design
-    core: Model
-    data: StudyData
     #: Moderator columns of all rows given (treat as read-only)
     moderators: pd.DataFrame = field(compare=False)
-    cluster: tuple[Any, ...] | None = None  # Cluster of each included study
-    robust_covariance: RobustCovariance | None = None
+    cluster: tuple[Any, ...] | None  # Cluster of each included study
 
     def _headline(self) -> str:
         return f"{self.formula}; {Coefficients._headline(self)}"
@@ -113,16 +85,6 @@ class RegressionResult(Coefficients):
         from .regression_diagnostics import residual_frame
 
         return residual_frame(self)
-
-    @property
-    def fitted(self) -> pd.Series[float]:
-        """Fitted values on the model scale."""
-        return self.residuals["fitted"]
-
-    @property
-    def leverage(self) -> pd.Series[float]:
-        """Hat values; they sum to the number of coefficients."""
-        return self.residuals["leverage"]
 
     # --- tests --------------------------------------------------------------------------------
 
@@ -284,32 +246,8 @@ class RegressionResult(Coefficients):
             NaN limits where the Q-profile set is empty
             (`helpers.engine.normal.tau2_intervals.is_empty`).
         """
-        from ..engine.counts.profile import profile_ci_tau2
-        from ..engine.normal.inverse_variance import fit_inverse_variance
-        from ..engine.normal.tau2_intervals import profile_tau2_limits, q_profile_limits
-
-        chosen, core = self._level(level), self.core
-        if self.model == "common":
-            raise UnsupportedError("a common-effect model has no tau2")
-        if self.model == "glmm":
-            if method not in (None, "profile"):
-                raise UnsupportedError(f"method={method!r}: the GLMM has the interval 'profile'")
-            limits = profile_ci_tau2(core.regress().source, chosen)
-            return Interval(float(limits.lower[0]), float(limits.upper[0]))
-        basis = np.linalg.qr(core.X)[0]
-        engine = fit_inverse_variance(
-            core.yi, core.vi, design=basis, method=self.tau2_method or "REML"
-        )
-        method = method or default_tau2_ci(self.model)
-        if method == "q-profile":
-            return first(q_profile_limits(engine.batch, chosen))
-        if method != "profile":
-            raise UnsupportedError(f"method={method!r}: expected q-profile or profile")
-        if self.tau2_method not in ("ML", "REML"):
-            raise UnsupportedError(
-                f"a profile interval needs tau2_method 'ML' or 'REML', not {self.tau2_method!r}"
-            )
-        return first(profile_tau2_limits(engine, chosen))
+        chosen = method or default_tau2_ci(self.model)
+        return regression_tau2_interval(self, chosen, self._level(level))
 
     def heterogeneity_ci(
         self, method: str | None = None, level: float | None = None
@@ -347,22 +285,13 @@ class RegressionResult(Coefficients):
         if self.model == "common":
             raise UnsupportedError("a common effect leaves nothing to predict")
         X, index = self._rows(new_data)
-        at = float(get_measure(self.measure).from_display(bound, self.back_size))
-        robust = self.robust_covariance
-        df = np.full(len(X), self.df[0]) if robust is None else robust.df(X)
+        at = float(self.scale.from_display(bound, self.back_size))
+        mu, se, df = self._linear(X)
         shared = np.zeros(len(X))
         if self.model == "glmm":
             shared = X @ self.core.regress().source.cov[0, :-1, -1]
-        columns = delta_share(
-            X @ self.estimates,
-            np.einsum("np,pq,nq->n", X, self.covariance, X),
-            self.tau2,
-            self.tau2_se,
-            shared,
-            quantile(df, self._level(level)),
-            at,
-            side,
-        )
+        wide = quantile(df, self._level(level))
+        columns = delta_share(mu, se**2, self.tau2, self.tau2_se, shared, wide, at, side)
         return pd.DataFrame(
             dict(zip(("estimate", "ci_lower", "ci_upper"), columns, strict=True)), index=index
         )

@@ -15,14 +15,9 @@ from ..engine.distributions import norm_sf, t_sf
 from ..engine.effects import effective_size
 from ..engine.literature import Methods
 from ..engine.model import Model
-from ..engine.normal.intervals import (
-    Interval,
-    wald_is_wider,
-)
+from ..engine.normal.intervals import Interval, wald_is_wider
 from ..engine.normal.inverse_variance import InverseVarianceFit
-from ..engine.normal.prediction import (
-    displayed_prediction,
-)
+from ..engine.normal.prediction import displayed_prediction
 from ..engine.options import MU_METHODS, PREDICTION_METHOD, Options, default_tau2_ci
 from ..engine.shown import Row
 from ..engine.studies import StudyData

@@ -277,12 +277,12 @@ def test_predictions_on_both_scales() -> None:
     wide = fit.predict(new, prediction_method="t-k-p-1")
     assert (narrow["prediction_upper"] < p["prediction_upper"]).all()
     assert (wide["prediction_upper"] > p["prediction_upper"]).all()
-    np.testing.assert_allclose(fit.predict()["mu"], fit.fitted, rtol=1e-12)
+    np.testing.assert_allclose(fit.predict()["mu"], fit.residuals["fitted"], rtol=1e-12)
     common = fitted("product", model="common")
     assert common.predict(new)["prediction_lower"].isna().all()
     spline = fitted("bs(follow_up, df=4)")
     one = spline.predict({"follow_up": [float(table()["follow_up"][4])]})
-    assert one["mu"].iloc[0] == pytest.approx(spline.fitted.iloc[4], rel=1e-10)
+    assert one["mu"].iloc[0] == pytest.approx(spline.residuals["fitted"].iloc[4], rel=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_tau2_intervals_by_method() -> None:
     assert outer.lower <= inner.lower < inner.upper < outer.upper
     with pytest.raises(UnsupportedError, match="ML"):
         fitted("setting", tau2_method="DL").tau2_ci("profile")
-    with pytest.raises(UnsupportedError, match="common-effect"):
+    with pytest.raises(UnsupportedError, match="not defined for model='common'"):
         fitted("setting", model="common").tau2_ci()
     with pytest.raises(UnsupportedError, match="profile"):
         fitted("setting", model="glmm").tau2_ci("q-profile")
@@ -354,7 +354,7 @@ def test_glmm_results_have_the_same_views() -> None:
     assert fit.tau2_method == "ML"
     assert fit.df.tolist() == [26.0] * 4
     assert fit.heterogeneity.test == "likelihood ratio"
-    assert fit.leverage.sum() == pytest.approx(fit.p)
+    assert fit.residuals["leverage"].sum() == pytest.approx(fit.p)
     deleted = fit.leave_one_out()
     assert len(deleted) == fit.k
     rest = table().drop(index=0)
