@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..door import pd
 from ..errors import MetaAnalysisError
 from .grid import UTF8, Sheet, printable, unreadable
-from .problems import CellProblem
+from .problems import OR_EMPTY, CellProblem
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)")
@@ -33,6 +33,7 @@ _FORMS = tuple(
         (r"[0-9.,]+ */ *[0-9.,]+", "without the slash and what follows it"),
         (r"-?[0-9.,]+ *([-–—]|to) *[0-9.,]+", "and no range"),
         (r"-?[0-9.,]+ *([*†‡§¶#^]+|[¹²³⁰⁴-⁹ᵃ-ᶻ]+)$", "without the sign of a footnote"),
+        (r"-?[0-9][0-9.,]*( *[a-z]{2,}| +[a-z])\.?$", "without the unit or word after it"),
     )
 )
 _MISSING_WORDS = {"na", "n/a", "nan", "<na>", "null", "none", "-", "–", ".", "?", "missing"}
@@ -69,7 +70,7 @@ class ColumnSchema:
                 words += f", {self.minimum:g} or more"
             elif self.above is not None:
                 words += f" above {self.above:g}"
-        return words + hint + ("" if self.required else ", or an empty cell")
+        return words + hint + ("" if self.required else OR_EMPTY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from .xlsx import Workbook
 #: Words that stand for a number that is missing, without case.
 MISSING_WORDS = frozenset(
     "na|n/a|n.a.|nan|<na>|#n/a|null|none|nr|n.r.|nd|n.d.|-|–|—|−|.|?|missing|unknown"
-    "|not reported|not available|not applicable|no data|not stated".split("|")
+    "|not reported|not available|not applicable|no data|not stated|k.a.|k. a.|keine angabe"
+    "|no reportado|no disponible|non rapporté|non disponible".split("|")
 )
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _LOOKED_AT = 200  # records from which the separator is found

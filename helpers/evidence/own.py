@@ -20,6 +20,8 @@ from .problems import CellProblem, EvidenceError
 _YEARS = frozenset(
     "year|pub year|pubyear|publication year|year of publication|yr|jahr|année|año|anno".split("|")
 )
+#: Words in the name of a column of follow-up in years.
+_IN_YEARS = frozenset("years year yr yrs jahre jahren ans années años".split())
 #: What the columns that every table needs hold, and the option that names each.
 _NEEDED = {
     "study": ("labels of the studies", "--study"),
@@ -36,6 +38,12 @@ _NEEDED = {
 COUNTS, EFFECTS = ("events", "n", "time"), ("effect", "se", "variance", "lower", "upper")
 #: Events and people in one cell.
 _OUT_OF = re.compile(r"[0-9]+ *(/|of|out of) *[0-9]+\b")
+_COUNT = re.compile(r"-?[0-9]+([.,][0-9]+)?")
+#: Counts of one of two arms, besides the names that programs give them.
+_OF_AN_ARM = re.compile(
+    r"(events?|cases|deaths|n|total) (treat(ed|ment)?|trt|exp(erimental)?|int(ervention)?|active"
+    r"|drug|ctrl|con(trols?)?|comparator|placebo)"
+)
 #: How far an effect may be off, in one of these ways; the first is asked for.
 _SPREADS = (("se",), ("variance",), ("lower", "upper"))
 
@@ -56,7 +64,7 @@ class OwnTable:
     def follow_up_unit(self) -> str:
         """Years where the name of the column says so, and else months."""
         words = plain_name(self.roles.get("follow_up", "")).split()
-        return "years" if {"years", "year", "yr", "yrs"} & set(words) else "months"
+        return "years" if _IN_YEARS & {*words} else "months"
 
 
 def choose_columns(
@@ -86,7 +94,7 @@ def choose_columns(
                 f"not yet {_asked(role, options)}"
             )
     if lacking:
-        advice = [*_advice(header, lacking), *_layout_advice(opened.sheet, lacking)]
+        advice = [*_advice(header, lacking, options), *_layout_advice(opened.sheet, lacking)]
         asked = "; ".join([*(_asked(role, options) for role in lacking), *advice])
         file = opened.sheet.file
         there = ", ".join(repr(name) for name in header)
@@ -144,13 +152,19 @@ def _gives_effects(roles: Mapping[str, str], guessed: Mapping[str, str]) -> bool
     return "effect" in guessed and any({*way} <= {*guessed} for way in _SPREADS)
 
 
+def _spread_there(guessed: Mapping[str, str]) -> list[str]:
+    """Name the columns that say how far effects may be off, where no column is called an effect."""
+    whole_ways = (way for way in _SPREADS if {*way} <= {*guessed})
+    return [guessed[role] for role in next(whole_ways, ())]
+
+
 def _spread(roles: Mapping[str, str], guessed: Mapping[str, str]) -> tuple[str, ...]:
     """Take the standard error, the variance or both limits: what was named, or what is there."""
     ways = (way for known in (roles, guessed) for way in _SPREADS if {*way} & {*known})
     return next(ways, _SPREADS[0])
 
 
-def _advice(header: Sequence[str], lacking: Sequence[str]) -> Iterator[str]:
+def _advice(header: Sequence[str], lacking: Sequence[str], options: bool) -> Iterator[str]:
     """Say what other columns hold that are no counts of one group."""
     if not {"events", "n"} & set(lacking):
         return
@@ -159,8 +173,9 @@ def _advice(header: Sequence[str], lacking: Sequence[str]) -> Iterator[str]:
         what: [one for one in header if plain_name(one) in known[what]]
         for what in ("two_arms", "without_event", "share")
     }
+    of["two_arms"] += [one for one in header if _OF_AN_ARM.fullmatch(plain_name(one))]
     if len(of["two_arms"]) > 1:
-        columns = ", ".join(map(repr, of["two_arms"]))
+        columns = ", ".join(map(repr, dict.fromkeys(of["two_arms"])))
         yield (
             f"{columns} are of two arms, and one group of people is pooled: choose the events and "
             "the people of one arm, or add a column of effects (such as log odds ratios) and one "
@@ -176,6 +191,10 @@ def _advice(header: Sequence[str], lacking: Sequence[str]) -> Iterator[str]:
             f"{of['share'][0]!r} is a share: add the counts, or choose it as effect, of the scale "
             "proportion, with its limits"
         )
+    elif {"events", "n"} <= set(lacking) and (spread := _spread_there(guess(header))):
+        there = " and ".join(repr(name) for name in spread)
+        how = " with --effect" if options else ""
+        yield f"{there} may belong to effects: if so, choose the column of effects{how} instead"
 
 
 def _layout_advice(sheet: Sheet, lacking: Sequence[str]) -> Iterator[str]:
@@ -193,6 +212,11 @@ def _layout_advice(sheet: Sheet, lacking: Sequence[str]) -> Iterator[str]:
         yield (
             f"row {sheet.rows[0]} has names of columns too ({', '.join(map(repr, below))}): write "
             "one row of names, a different one over each column"
+        )
+    elif sum(bool(_COUNT.fullmatch(name)) for name in sheet.header) > 1:
+        yield (
+            f"row {sheet.header_row} looks like a study: write a row with the names of the columns "
+            "above it"
         )
     elif unnamed:
         yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 
@@ -9,6 +10,8 @@ from ..door import pd
 from ..errors import MetaAnalysisError
 
 _SHOWN = 50
+#: How an expectation ends where the cell may be empty.
+OR_EMPTY = ", or an empty cell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,12 @@ class CellProblem:
     column: str  # Name of the column; empty when a whole row or the whole file is meant
     value: str  # What was found
     expected: str  # What would have been right
+
+    @property
+    def maybe_missing(self) -> bool:
+        """Whether a word stands where a number, or nothing, was expected."""
+        number = re.match("a (whole )?number", self.expected) and self.expected.endswith(OR_EMPTY)
+        return bool(number and re.fullmatch(r"[^\W\d][^\d,]*", self.value))
 
     def __str__(self) -> str:
         """Return the problem as one line, without the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -179,7 +180,12 @@ def _in_words(error: MetaAnalysisError) -> str:
     if not isinstance(error, EvidenceError):
         return f"error: {error}"
     head = str(error).splitlines()[0]
-    return "\n".join([head, *(f"  {problem}" for problem in error.problems)])
+    lines = [head, *(f"  {problem}" for problem in error.problems)]
+    words = dict.fromkeys(one.value for one in error.problems if one.maybe_missing)
+    if words:
+        named = shlex.quote(",".join(words))
+        lines.append(f"Where these words mean that a number is missing, add: --missing {named}")
+    return "\n".join(lines)
 
 
 def _template() -> int:

@@ -46,6 +46,23 @@ def test_names_of_real_tables_are_known(header, found):
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "Studie;Ereignisse;Patienten;Gruppe;Nachbeobachtung (Jahre)",
+        "Étude;Évènements;Effectif;Groupe;Suivi (années)",
+        "Estudio;Número de eventos;Total de pacientes;Grupo;Seguimiento (años)",
+    ],
+)
+def test_a_table_in_another_language_is_known_as_a_whole(header):
+    """Half a language would leave groups and follow-up out of the report without a question."""
+    own = read_own(f"{header}\nA;3;40;x;1,5\nB;k.A.;50;y;2,0\n".encode("cp1252"), {})
+    roles = dict(zip(("study", "events", "n", "by", "follow_up"), header.split(";"), strict=True))
+    assert own.roles == roles
+    assert own.follow_up_unit == "years"
+    assert own.data[roles["events"]].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
     ("header", "roles"),
     [
         # metafor: escalc with xi, ni; with xi, ti; effects
@@ -94,6 +111,10 @@ def test_an_author_is_the_study_and_an_odds_ratio_the_effect_beside_cases_and_a_
         ("trial,year,tpos,tneg,cpos,cneg", "'tpos', 'tneg', 'cpos', 'cneg' are of two arms"),
         ("study,xi,mi", "'mi' counts people without the event"),
         ("study,prevalence,n", "'prevalence' is a share: add the counts"),
+        ("study,events_treat,n_treat,events_ctrl,n_ctrl", "'n_treat', 'events_ctrl', 'n_ctrl' are"),
+        ("study,d,SE", "'SE' may belong to effects: if so, choose the column of effects with"),
+        ("study,d,lower,upper", "'lower' and 'upper' may belong to effects"),
+        ("Kim 2019,4,50", "row 1 looks like a study: write a row with the names"),
     ],
 )
 def test_a_table_of_another_kind_is_told_what_is_missing(header, said):

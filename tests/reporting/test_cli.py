@@ -54,6 +54,16 @@ def test_wrong_input_lists_every_problem_and_writes_nothing(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
 
 
+def test_the_option_that_the_error_on_a_word_names_is_the_one_that_helps(table, capsys):
+    table.write_text("study,events,n\nA,3,40\nB,not known,50\nC,ausstehend,60\nD,10 pts,70\n")
+    assert main(["report", str(table), "--quiet"]) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    named = shlex.split(last.partition("add: ")[2])
+    assert named == ["--missing", "not known,ausstehend"]  # a count with a unit is no such word
+    table.write_text(table.read_text().replace(" pts", ""))
+    assert main(["report", str(table), "--quiet", *named]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
