@@ -12,6 +12,8 @@ from bs4 import BeautifulSoup
 
 from helpers import pool, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.evidence import EvidenceError
+from helpers.evidence.own import read_own
 from helpers.teaching import CHAPTERS, question, quiz, self_check, which
 from helpers.teaching import answers as shared
 from helpers.teaching.questions import Answer, Question
@@ -194,3 +196,15 @@ def test_of_1000_patients_the_mean_over_cohorts_is_right_and_the_median_cohort_w
     assert abs(float(asked.right.text) - 1000 * 574 / 7604) < 2
     wrong = {option.text: option.why for option in asked.options if option != asked.right}
     assert "median cohort" in wrong["68"]
+
+
+def test_what_the_quiz_says_of_a_word_in_place_of_a_count_is_what_a_report_does():
+    (asked,) = [one for one in asked_in("your_own_table") if "“n/a”" in one.prompt]
+    (refuses,) = [one for one in asked.options if "refuses" in one.text]
+    *missing, refused = re.findall("“(.+?)”", refuses.why)
+    for word in ["n/a", *missing, "–", ""]:
+        own = read_own(f'study,events,n\nA,"{word}",40\nB,3,50\n'.encode(), {})
+        assert own.data["events"].isna().tolist() == [True, False]
+    with pytest.raises(EvidenceError):
+        read_own(f'study,events,n\nA,"{refused}",40\nB,3,50\n'.encode(), {})
+    assert asked.right.text.startswith("It leaves the study out")
