@@ -24,6 +24,7 @@ from ..errors import UnsupportedError
 from .base import Coefficients, Pooled
 from .display import studies_frame
 from .population import delta_interval, population_mean
+from .regression_parts import leave_one_out_nested
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -187,8 +188,6 @@ class MultilevelResult(Coefficients, Pooled):
         >>> fit.leave_one_out("cluster")["estimate"].round(3).to_dict()
         {'a': 0.102, 'b': 0.06, 'c': 0.095}
         """
-        from .regression_diagnostics import leave_one_out_nested
-
         return leave_one_out_nested(self, by)
 
     def sigma2_ci(self, component: str, level: float | None = None) -> Interval:

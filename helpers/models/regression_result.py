@@ -24,9 +24,14 @@ from ..errors import MetaAnalysisError, UnsupportedError
 from . import display
 from .base import Coefficients, quantile
 from .design import build_design
-from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals, i2_limits
 from .new_study import SIDES, Side, delta_share
-from .pooled_intervals import regression_tau2_interval
+from .pooled_intervals import (
+    HeterogeneityIntervals,
+    heterogeneity_intervals,
+    i2_limits,
+    regression_tau2_interval,
+)
+from .regression_parts import leave_one_out_frame, residual_frame
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -82,8 +87,6 @@ class RegressionResult(Coefficients):
     @property
     def residuals(self) -> pd.DataFrame:
         """Fitted values, residuals, leverage and weight (percent) of the included studies."""
-        from .regression_diagnostics import residual_frame
-
         return residual_frame(self)
 
     # --- tests --------------------------------------------------------------------------------
@@ -223,8 +226,6 @@ class RegressionResult(Coefficients):
             ("se(...)", of the model, not the robust one), `tau2`, `Q`, `converged` and
             `estimable` (False, and NaN, where the rest does not tell the coefficients apart).
         """
-        from .regression_diagnostics import leave_one_out_frame
-
         return leave_one_out_frame(self, by)
 
     # --- intervals and predictions ------------------------------------------------------------
@@ -252,7 +253,7 @@ class RegressionResult(Coefficients):
     def heterogeneity_ci(
         self, method: str | None = None, level: float | None = None
     ) -> HeterogeneityIntervals:
-        """Intervals of the residual tau2, tau, I2 and H2 (see `helpers.models.heterogeneity`)."""
+        """Intervals of the residual tau2, tau, I2 and H2 (`method` and `level` as in `tau2_ci`)."""
         return heterogeneity_intervals(self, method, level)
 
     def probability_beyond(

@@ -24,11 +24,16 @@ from ..engine.studies import StudyData
 from ..engine.summaries import Caution, EffectTest, Heterogeneity
 from ..errors import UnsupportedError
 from .base import Pooled
-from .display import headline_row, headline_said, plain_dict, studies_frame
-from .heterogeneity import HeterogeneityIntervals, heterogeneity_intervals
+from .display import headline_row, headline_said, plain_dict, shrunken_estimates, studies_frame
 from .methods import methods_of
 from .new_study import ProbabilityBeyond, Side, probability_beyond
-from .pooled_intervals import mu_interval, new_study_interval, tau2_interval
+from .pooled_intervals import (
+    HeterogeneityIntervals,
+    heterogeneity_intervals,
+    mu_interval,
+    new_study_interval,
+    tau2_interval,
+)
 from .population import mean_interval, population_mean
 
 if TYPE_CHECKING:
@@ -384,7 +389,7 @@ class PoolResult(Pooled):
     def heterogeneity_ci(
         self, method: str | None = None, level: float | None = None
     ) -> HeterogeneityIntervals:
-        """Intervals of tau2, tau, I2 and H2 (see `helpers.models.heterogeneity`)."""
+        """Intervals of tau2, tau, I2 and H2 (`method` and `level` as in `tau2_ci`)."""
         return heterogeneity_intervals(self, method, level)
 
     def probability_beyond(
@@ -398,9 +403,7 @@ class PoolResult(Pooled):
         return probability_beyond(self, bound, side, method, level)
 
     def shrunken_estimates(self) -> pd.DataFrame:
-        """Draw each study towards the mean (see `helpers.models.shrinkage`)."""
-        from .shrinkage import shrunken_estimates
-
+        """Draw each study towards the mean (see `helpers.models.display.shrunken_estimates`)."""
         return shrunken_estimates(self)
 
     # --- aftercare: rooms to the right, imported when asked for --------------------------------

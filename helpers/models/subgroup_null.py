@@ -33,7 +33,7 @@ from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.shown import Row, Shown, number, p_text, percent
 from ..errors import UnsupportedError
 from ..shared_results import shared_in_a_build
-from .subgroup_counts import equal_means
+from .subgroup_fits import equal_means
 
 if TYPE_CHECKING:
     from .subgroup_fits import BetweenTest

@@ -30,7 +30,7 @@ from ..engine.proportion_intervals import clopper_pearson
 from ..errors import MetaAnalysisError
 from ..evidence import data_folder, load_cohorts, load_context
 from ..models.bayes import posterior
-from ..models.bayes.events import EventCounts
+from ..models.bayes.display import EventCounts
 from ..models.pooling import pool
 from .choices import COLUMNS, PUBLISHED_POOLING
 

@@ -53,7 +53,7 @@ def _brute_force(log_prior_tau, top, log_prior_mu):
         (HalfNormal(0.5), 3.8, Flat()),
         (HalfNormal(0.5), 3.8, Normal(-2.0, 1.0)),
         (Uniform(2.0), 2.0, Normal(0.0, 4.0)),
-        (LogNormal.for_tau2(-2.0, 1.0), 8.0, Normal(-2.0, 1.0)),
+        (LogNormal(-1.0, 0.5), 8.0, Normal(-2.0, 1.0)),
     ],
 )
 def test_agrees_with_a_brute_force_grid(tau_prior, top, mu_prior):

@@ -7,9 +7,8 @@ matter, `rank_probabilities` ranks several posteriors.
 from __future__ import annotations
 
 from .api import posterior
-from .display import DisplayMarginal
+from .display import DisplayMarginal, EventCounts
 from .engine import ErrorBounds
-from .events import EventCounts
 from .marginal import Marginal
 from .priors import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform
 from .ranking import Ranking, rank_probabilities

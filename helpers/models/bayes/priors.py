@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -15,30 +15,43 @@ _LOG_HALF_PI = float(np.log(0.5 * np.pi))
 _LOG_2PI = float(np.log(2.0 * np.pi))
 
 
-def _positive(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise MetaAnalysisError(f"{name}={value!r}: expected a finite number above 0")
-
-
-def _tau(values: ArrayLike) -> Array:
+def _array(values: ArrayLike) -> Array:
     return np.asarray(values, dtype=float)
 
 
-class _OnTau:
+class _Prior:
+    """What all priors have: finite parameters, all but a mean above 0, and a label of them."""
+
+    __slots__ = ()
+
+    word: ClassVar[str]  # name of the distribution
+
+    def __post_init__(self) -> None:
+        for name, value in self._parameters().items():
+            if not (np.isfinite(value) and (value > 0 or name == "mean")):
+                above = "" if name == "mean" else " above 0"
+                raise MetaAnalysisError(f"{name}={value!r}: expected a finite number{above}")
+
+    def _parameters(self) -> dict[str, float]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def label(self) -> str:
+        """Name for tables."""
+        return f"{self.word}({', '.join(f'{value:g}' for value in self._parameters().values())})"
+
+
+class _OnTau(_Prior):
     """What a prior for tau has unless it says otherwise."""
 
     __slots__ = ()
 
     source: ClassVar[str]  # key of the reference that discusses the prior
+    tail: ClassVar[float] = np.inf  # exponent a of a tail that falls like tau**-a
 
     @property
     def upper(self) -> float:
         """End of the support."""
-        return np.inf
-
-    @property
-    def tail(self) -> float:
-        """Exponent a of a tail that falls like tau**-a."""
         return np.inf
 
 
@@ -57,15 +70,7 @@ class HalfNormal(_OnTau):
 
     scale: float = 0.5
 
-    source = "rover2021"
-
-    def __post_init__(self) -> None:
-        _positive("scale", self.scale)
-
-    @property
-    def label(self) -> str:
-        """Name for tables."""
-        return f"half-normal({self.scale:g})"
+    word, source = "half-normal", "rover2021"
 
     @property
     def median(self) -> float:
@@ -74,7 +79,7 @@ class HalfNormal(_OnTau):
 
     def log_density(self, tau: ArrayLike) -> Array:
         """Log density at `tau` >= 0."""
-        z = _tau(tau) / self.scale
+        z = _array(tau) / self.scale
         return -0.5 * z * z - 0.5 * _LOG_HALF_PI - np.log(self.scale)
 
 
@@ -90,29 +95,16 @@ class HalfCauchy(_OnTau):
 
     scale: float = 0.5
 
-    source = "gelman2006"
-
-    def __post_init__(self) -> None:
-        _positive("scale", self.scale)
-
-    @property
-    def label(self) -> str:
-        """Name for tables."""
-        return f"half-Cauchy({self.scale:g})"
+    word, source, tail = "half-Cauchy", "gelman2006", 2.0
 
     @property
     def median(self) -> float:
         """Prior median."""
         return self.scale
 
-    @property
-    def tail(self) -> float:
-        """Exponent a of a tail that falls like tau**-a."""
-        return 2.0
-
     def log_density(self, tau: ArrayLike) -> Array:
         """Log density at `tau` >= 0."""
-        z = _tau(tau) / self.scale
+        z = _array(tau) / self.scale
         return -2.0 * np.log(np.hypot(1.0, z)) - _LOG_HALF_PI - np.log(self.scale)
 
 
@@ -128,10 +120,7 @@ class Uniform(_OnTau):
 
     high: float = 5.0
 
-    source = "gelman2006"
-
-    def __post_init__(self) -> None:
-        _positive("high", self.high)
+    word, source = "uniform", "gelman2006"
 
     @property
     def label(self) -> str:
@@ -150,7 +139,7 @@ class Uniform(_OnTau):
 
     def log_density(self, tau: ArrayLike) -> Array:
         """Log density at `tau` >= 0."""
-        t = _tau(tau)
+        t = _array(tau)
         return np.where(t <= self.high, -np.log(self.high), -np.inf)
 
 
@@ -159,33 +148,18 @@ class LogNormal(_OnTau):
     """Log-normal prior: log(tau) is normal with this mean and standard deviation.
 
     The form of the published informative priors for heterogeneity, which are usually given for
-    tau2 (Turner et al. 2012, doi:10.1093/ije/dys041): see `for_tau2`.
+    tau2 (Turner et al. 2012, doi:10.1093/ije/dys041): halve both numbers of log(tau2).
 
     Examples
     --------
-    >>> LogNormal.for_tau2(-2.0, 1.5) == LogNormal(-1.0, 0.75)
-    True
+    >>> round(float(LogNormal(-1.0, 0.75).median), 6)
+    0.367879
     """
 
     mean: float
     sd: float
 
-    source = "turner2012"
-
-    def __post_init__(self) -> None:
-        _positive("sd", self.sd)
-        if not np.isfinite(self.mean):
-            raise MetaAnalysisError(f"mean={self.mean!r}: expected a finite number")
-
-    @classmethod
-    def for_tau2(cls, mean: float, sd: float) -> LogNormal:
-        """Make the prior for tau from mean and standard deviation of log(tau2)."""
-        return cls(0.5 * mean, 0.5 * sd)
-
-    @property
-    def label(self) -> str:
-        """Name for tables."""
-        return f"log-normal({self.mean:g}, {self.sd:g})"
+    word, source = "log-normal", "turner2012"
 
     @property
     def median(self) -> float:
@@ -194,7 +168,7 @@ class LogNormal(_OnTau):
 
     def log_density(self, tau: ArrayLike) -> Array:
         """Log density at `tau` >= 0 (minus infinity at 0)."""
-        t = _tau(tau)
+        t = _array(tau)
         inside = t > 0
         log_t = np.log(np.where(inside, t, 1.0))
         z = (log_t - self.mean) / self.sd
@@ -203,7 +177,7 @@ class LogNormal(_OnTau):
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
+class Flat(_Prior):
     """Improper prior for mu with density 1 everywhere on the model scale.
 
     Examples
@@ -212,28 +186,22 @@ class Flat:
     'flat'
     """
 
+    #: Weight of the prior mean, and that mean (without weight)
+    precision: ClassVar[float] = 0.0
+    mean: ClassVar[float] = 0.0
+
     @property
     def label(self) -> str:
         """Name for tables."""
         return "flat"
 
-    @property
-    def precision(self) -> float:
-        """Weight of the prior mean."""
-        return 0.0
-
-    @property
-    def mean(self) -> float:
-        """Prior mean (without weight)."""
-        return 0.0
-
     def log_density(self, mu: ArrayLike) -> Array:
         """Log density at `mu`."""
-        return np.zeros_like(_tau(mu))
+        return np.zeros_like(_array(mu))
 
 
 @dataclass(frozen=True, slots=True)
-class Normal:
+class Normal(_Prior):
     """Normal prior for mu on the model scale (mean and *standard deviation*).
 
     Examples
@@ -245,15 +213,7 @@ class Normal:
     mean: float = 0.0
     sd: float = 4.0
 
-    def __post_init__(self) -> None:
-        _positive("sd", self.sd)
-        if not np.isfinite(self.mean):
-            raise MetaAnalysisError(f"mean={self.mean!r}: expected a finite number")
-
-    @property
-    def label(self) -> str:
-        """Name for tables."""
-        return f"normal({self.mean:g}, {self.sd:g})"
+    word = "normal"
 
     @property
     def precision(self) -> float:
@@ -262,7 +222,7 @@ class Normal:
 
     def log_density(self, mu: ArrayLike) -> Array:
         """Log density at `mu`."""
-        z = (_tau(mu) - self.mean) / self.sd
+        z = (_array(mu) - self.mean) / self.sd
         return -0.5 * z * z - np.log(self.sd) - 0.5 * _LOG_2PI
 
 

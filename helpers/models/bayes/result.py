@@ -21,9 +21,8 @@ from ...engine.shown import Row, Shown, estimate_row, with_interval
 from ...engine.studies import StudyData
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
-from .display import DisplayMarginal
+from .display import DisplayMarginal, EventCounts, predict_events
 from .engine import ErrorBounds, Layer, Model
-from .events import EventCounts, predict_events
 from .marginal import Marginal
 from .priors import MuPrior, TauPrior
 
@@ -133,7 +132,7 @@ class Posterior(Shown):
         >>> print(round(mean.median, 4), round(post.estimate, 4))
         0.0796 0.0758
         """
-        from .population import population_marginal
+        from .display import population_marginal
 
         marginal = population_marginal(
             self.measure, self.mu, self._layer, self._weights, self.level
