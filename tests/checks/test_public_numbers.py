@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from helpers.checks.bias import (
 from helpers.checks.multiverse import multiverse
 from helpers.checks.simulation import Scenario, coverage
 from helpers.checks.simulation.result import SimulationResult
+from helpers.errors import ConvergenceError
 from helpers.review.claim_analyses import Claim, judge
 
 X = np.array([1, 2, 9, 12, 30, 8, 5, 11, 3, 14], dtype=float)
@@ -154,6 +156,10 @@ def test_the_p_value_of_r0_counts_the_patterns_of_signs() -> None:
         rank = stats.rankdata(np.abs(off))
         new = max(0, int(10 - rank[off < 0].max() - 1))
     assert (found.iterations, found.k0) == (rounds, k0)
+    asked: dict[str, Any] = {"model": "common", "side": "left", "estimator": "R0"}
+    assert trim_and_fill(yi, vi, **asked, max_iter=rounds).k0 == k0
+    with pytest.raises(ConvergenceError, match=f"in {rounds - 1} rounds"):
+        trim_and_fill(yi, vi, **asked, max_iter=rounds - 1)
 
 
 def test_the_error_of_a_simulated_power_is_binomial() -> None:

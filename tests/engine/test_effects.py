@@ -238,8 +238,9 @@ def test_unknown_choices_are_refused_with_the_possible_ones() -> None:
         study_interval([0], [1], method="wilson", measure=CODES["IRLN"])
     with pytest.raises(MetaAnalysisError, match="needs a sample size"):
         CODES["PFT"].inverse(0.3)
-    with pytest.raises(UnsupportedError, match="back_transform"):
-        effective_size([1], 1.0, "mean")
+    for rule in ("arithmetic-mean", "mean"):
+        with pytest.raises(UnsupportedError, match="back_transform"):
+            effective_size([1], 1.0, rule)
 
 
 def test_a_measure_needs_a_size_exactly_where_its_inverse_depends_on_it():

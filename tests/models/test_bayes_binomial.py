@@ -165,18 +165,19 @@ def test_every_rule_integrates_a_study(rule, x, n, tau):
 
 
 @pytest.mark.parametrize("tau", [5.0, 40.0, 300.0])
-@pytest.mark.parametrize("mu", [-400.0, -3.0, 0.0, "three tau"])
-def test_the_safe_rule_holds_where_tau_is_huge(tau, mu):
+@pytest.mark.parametrize("mu", [-400.0, -25.0, -3.0, 0.0, "three tau"])
+@pytest.mark.parametrize("n", [1, 15])
+def test_the_safe_rule_holds_where_tau_is_huge(tau, mu, n):
     mu = 3.0 * tau if mu == "three tau" else mu
-    study = prepare("binomial", np.array([0.0]), np.array([15.0]))
+    study = prepare("binomial", np.array([0.0]), np.array([float(n)]))
     value = float(
         integrate_studies(study, np.array([[mu]]), np.array([[tau]]), len(RULES) - 1)[0][0, 0]
     )
-    edges = np.array([mu - 12 * tau, -30.0, -10.0, -5.0, 0.0, 5.0])
+    edges = np.array([mu - 12 * tau, -30.0, -10.0, -5.0, 0.0, 5.0, 40.0])
     pieces = np.unique(np.minimum(np.maximum(edges, mu - 12 * tau), mu + 12 * tau))
     total = sum(
         integrate.quad(
-            lambda t: binomial(0, 15, t) * normal(t, mu, tau),
+            lambda t: binomial(0, n, t) * normal(t, mu, tau),
             a, b, epsabs=0, epsrel=1e-11, limit=500,
         )[0]
         for a, b in itertools.pairwise(pieces)
