@@ -165,6 +165,36 @@ def test_the_ascent_begins_where_the_mean_is_nearly_the_best(
     assert max(seen) < 0.01
 
 
+@pytest.mark.parametrize(
+    ("x", "n"),
+    [
+        # a step of Newton's method that ends just beside zero, where derivatives are rounding
+        ([3, 5, 12, 6, 6, 4, 3, 8, 0, 4, 4, 6], [57, 41, 62, 70, 46, 45, 48, 88, 21, 24, 51, 28]),
+        # one in which a variance is held back, so that the others alone would lead down
+        (
+            [20, 25, 10, 7, 52, 36, 22, 27, 4, 25, 23, 47],
+            [48, 45, 48, 23, 84, 38, 87, 83, 57, 34, 25, 86],
+        ),
+        (
+            [31, 27, 41, 11, 13, 3, 45, 23, 2, 2, 24, 12],
+            [46, 56, 72, 40, 88, 72, 50, 82, 42, 86, 84, 50],
+        ),
+    ],
+)
+def test_without_any_cohort_the_ascent_ends_at_the_top(x: list[int], n: list[int]) -> None:
+    rest = 1 - np.eye(12, dtype=int)
+    fit = fit_nested_counts(x, n, ONES, CODES, rest, quad_points=30)
+    assert fit.converged.all()
+    for row, (mu, pair) in enumerate(zip(fit.beta[:, 0], fit.variances, strict=True)):
+        left = rest[row] > 0
+        given = np.array(x)[left], np.array(n)[left], CODES[left]
+        top = fine(mu, *pair, *given)
+        assert fit.loglik[row] == pytest.approx(top, abs=1e-7)
+        for move in np.vstack([np.eye(3), -np.eye(3)]) * 0.02:
+            beside = np.maximum([-np.inf, 0.0, 0.0], np.array([mu, *pair]) + move)
+            assert fine(*beside, *given) <= top + 1e-9
+
+
 def test_one_cohort_in_each_cluster_is_the_two_level_model() -> None:
     two = fit_glmm(X, N, quad_points=40)
     alone = np.arange(len(X))

@@ -35,6 +35,9 @@ _OUTER = 15  # nodes of a cluster's effect to begin with
 _OUTER_MAX = 127
 _AGREE = 1e-8  # of the log-likelihood when the nodes are doubled
 _CELLS = 100_000
+#: A variance between clusters up to here is zero: its derivatives, which are those in its root
+#: divided by the root and its square, would be rounding errors.
+_NOTHING = 1e-10
 _LAPLACE = NormalVariation(gauss_hermite(1))
 
 
@@ -318,18 +321,19 @@ def _climb(
         at, g = theta[active], gradient[active]
         stays = np.zeros(g.shape, dtype=bool)
         stays[:, p:] = ~free | ((at[:, p:] <= 0) & (g[:, p:] <= 0))
-        step = _newton(np.where(stays, 0.0, g), hessian[active], stays)
-        # off zero the curvature is not known: a tenth of where it came from
+        stays[:, p] |= (at[:, p] == 0) & (0.1 * last[active] <= _NOTHING)
         rising = (at[:, p] == 0) & ~stays[:, p]
-        step[rising, p] = 0.1 * last[active[rising]]
+        step = _newton(np.where(stays, 0.0, g), hessian[active], stays)
+        # off zero the curvature is not known: a tenth of the step before
+        last[active[rising]] *= 0.1
+        step[rising, p] = last[active[rising]]
         decrement = np.sqrt(np.maximum((step * np.where(stays, 0.0, g)).sum(axis=1), 0.0))
         done = ~rising & (decrement < 1e-9)
         reach = np.abs(step[:, :p] @ problem.X.T).max(axis=1, initial=0.0)
         share = np.minimum(1.0, 3.0 / np.maximum(reach, 1e-300))
-        step *= share[:, None]
-        step[:, p:] = np.minimum(step[:, p:], 3.0 * at[:, p:] + 0.1)
-        last[active] = np.where(at[:, p] > 0, at[:, p], last[active])
-        last[active[rising]] *= 0.1
+        # all parameters alike: a direction in which one of them is held back may lead down
+        room = (3.0 * at[:, p:] + 0.1) / np.maximum(step[:, p:], 1e-300)
+        step *= np.minimum(share, room.min(axis=1))[:, None]
         length = np.ones(len(active))
         pending = np.flatnonzero(~done)
         for _ in range(12):
@@ -338,6 +342,7 @@ def _climb(
             rows = active[pending]
             trial = theta[rows] + length[pending, None] * step[pending]
             trial[:, p:] = np.maximum(trial[:, p:], 0.0)
+            trial[free[0] & (trial[:, p] <= _NOTHING), p] = 0.0
             new = problem.take(rows).evaluate(trial, outer, model)
             good = new[0] >= value[rows] - 1e-10 * (1.0 + np.abs(value[rows]))
             to = rows[good]
