@@ -14,7 +14,8 @@ import numpy as np
 
 from .. import printing
 from ..door import pd
-from ..engine.counts.common import glmm_profile, pooled_profile
+from ..engine.counts.common import pooled_profile
+from ..engine.counts.profile import glmm_profile
 from ..engine.normal.intervals import (
     KNAPP_HARTUNG,
     Interval,

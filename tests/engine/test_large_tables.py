@@ -14,9 +14,9 @@ import pytest
 from helpers import pool, pool_multilevel
 from helpers.checks.bias import begg
 from helpers.checks.bias.rank import kendall_score
+from helpers.engine.aftercare.all_subsets import choose_subsets
 from helpers.engine.aftercare.deletion import cumulative, leave_one_out
 from helpers.engine.aftercare.diagnostics import baujat, influence
-from helpers.engine.aftercare.subsets import choose_subsets
 from helpers.engine.counts import kernel
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.nearby import fit_nearby, values_without_random_effect

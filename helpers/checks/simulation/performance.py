@@ -232,11 +232,11 @@ def _glmm(records: Records, plan: StudyPlan, sample: Sample) -> None:
     found: dict[str, Limits] = {
         "wald": symmetric_limits(mu, se, level),
         "t": symmetric_limits(mu, se, level, k - 1.0),
-        "profile": (profile.lower, profile.upper),
+        "profile": profile,
     }
     for method, (lower, upper) in found.items():
         records.mu("GLMM", method, (spread(lower), spread(upper)))
-    limits = spread(profile_tau2.lower), spread(profile_tau2.upper)
+    limits = spread(profile_tau2[0]), spread(profile_tau2[1])
     records.tau2("GLMM", "profile", limits)
     for method in _PREDICTION[:3]:
         lower, upper = _new_study(mu, se, tau2, k, method, level)

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import Array
+from ...arguments import Array, generator
 from ...door import pd
 from ...errors import UnsupportedError
 from ..json_values import picked, plain
 from ..model import Fitted, Progress, model_of
 from ..model.fits import ratio
 from ..shown import DASH, Row, Shown, limits_text
-from .mixture import Mixture, fit_mixtures
-from .subsets import choose_subsets, number_of_subsets
+
+#: Up to this many subsets are all fitted.
+MAX_ALL = 2**20
+#: Number of subsets sampled if there are more than `MAX_ALL` and none was asked for.
+SAMPLED = 100_000
+_CELLS = 2_000_000  # random numbers held at once
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,11 +68,8 @@ class GoshResult(Shown):
 
     def frame(self) -> pd.DataFrame:
         """One row for each subset: `size`, `estimate`, `mu`, `tau2`, `I2`, `Q`, `converged`."""
-        names = ("size", "estimate", "mu", "tau2", "I2", "Q", "converged")
-        return pd.DataFrame(
-            {name: getattr(self, name) for name in names},
-            index=pd.RangeIndex(len(self), name="subset"),
-        )
+        columns = picked(self, "size estimate mu tau2 I2 Q converged")
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(self), name="subset"))
 
     def summary_frame(self) -> pd.DataFrame:
         """Compare the subsets with and without each study.
@@ -111,35 +114,66 @@ class GoshResult(Shown):
             index=pd.Index(self.labels, name="study"),
         )
 
-    def mixtures(self, most: int = 3) -> tuple[Mixture, ...]:
-        """Fit normal mixtures to `mu`, with 1 to `most` components.
-
-        Subsets overlap, so BIC ranks descriptions of the cloud; it is not a test.
-        """
-        return fit_mixtures(self.mu[self.converged], most)
-
-    def clouds(self) -> pd.DataFrame:
-        """Clouds of estimates by the mixture with the smallest BIC, and who is in them.
-
-        Returns
-        -------
-        DataFrame
-            Index "component" (from 1, ascending means); columns `share`, `mu`, `sd` (model
-            scale), then one column per study: the share of the component's subsets that hold the
-            study. A study that makes a cloud has shares near 0 and 1.
-        """
-        best = min(self.mixtures(), key=lambda m: m.bic)
-        inside = best.membership(self.mu[self.converged])
-        mass = inside.sum(axis=0)
-        held = inside.T @ self.member[self.converged].astype(float) / mass[:, None]
-        table = pd.DataFrame({"share": best.weights, "mu": best.means, "sd": best.sds})
-        table = pd.concat([table, pd.DataFrame(held, columns=list(self.labels))], axis=1)
-        return table.set_index(pd.RangeIndex(1, len(best) + 1, name="component"))
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the summary, not the subsets."""
         about = picked(self, "model total sampled min_size seed failures")
         return plain(about | {"subsets": len(self), "studies": self.summary_frame()})
+
+
+def number_of_subsets(k: int, min_size: int = 2) -> int:
+    """Subsets of k studies with at least `min_size` of them."""
+    return sum(comb(k, size) for size in range(min_size, k + 1))
+
+
+def _listed(k: int, min_size: int) -> NDArray[np.bool_]:
+    """All subsets with at least `min_size` studies, shape (R, k)."""
+    if k <= 20:
+        codes = np.arange(2**k)
+        codes = codes[np.bitwise_count(codes) >= min_size]
+        out = np.empty((len(codes), k), dtype=bool)
+        for study in range(k):
+            out[:, study] = (codes >> study) & 1
+        return out
+    # More studies, but few subsets because few studies may be missing: list what is left out.
+    rows = []
+    for missing in range(k - min_size, -1, -1):
+        gone = np.array(list(combinations(range(k), missing)), dtype=np.intp)
+        part = np.ones((len(gone), k), dtype=bool)
+        np.put_along_axis(part, gone.reshape(len(gone), missing), False, axis=1)
+        rows.append(part)
+    return np.concatenate(rows)
+
+
+def choose_subsets(
+    k: int, subsets: str | int, min_size: int, seed: int
+) -> tuple[NDArray[np.bool_], bool]:
+    """Membership of the studies in each subset, and whether the subsets are a sample.
+
+    Up to `MAX_ALL` possible subsets: all of them, or a sample without replacement. Above: each
+    study is in or out with probability 1/2, which makes every subset equally likely; draws are
+    independent and those below `min_size` are drawn again.
+    """
+    if not 2 <= min_size <= k:
+        raise UnsupportedError(f"min_size={min_size!r}: expected a number from 2 to {k}")
+    number = isinstance(subsets, (int, np.integer)) and not isinstance(subsets, bool)
+    if not (int(subsets) >= 1 if number else isinstance(subsets, str) and subsets == "all"):
+        raise UnsupportedError(f"subsets={subsets!r}: expected 'all' or a whole number above 0")
+    total = number_of_subsets(k, min_size)
+    rng = generator(seed)
+    if total <= MAX_ALL:
+        member = _listed(k, min_size)
+        if subsets == "all" or int(subsets) >= total:
+            return member, False
+        return member[np.sort(rng.choice(total, int(subsets), replace=False))], True
+    rows = SAMPLED if subsets == "all" else int(subsets)
+    member = np.empty((rows, k), dtype=bool)
+    for part in np.array_split(member, 1 + rows * k // _CELLS):
+        part[...] = rng.random(part.shape) < 0.5
+    short = np.flatnonzero(member.sum(axis=1) < min_size)
+    while short.size:
+        member[short] = rng.random((short.size, k)) < 0.5
+        short = short[member[short].sum(axis=1) < min_size]
+    return member, True
 
 
 def gosh(
@@ -192,8 +226,6 @@ def gosh(
     'Study 3'
     """
     model = model_of(fit, "GOSH")
-    if not isinstance(subsets, (str, int, np.integer)) or isinstance(subsets, bool):
-        raise UnsupportedError(f"subsets={subsets!r}: expected 'all' or a whole number above 0")
     member, sampled = choose_subsets(model.k, subsets, min_size, seed)
     refits = model.fit(member, progress=progress)
     return GoshResult(

@@ -7,7 +7,6 @@ for it, and adds the common-effect model with its profile interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,8 +21,7 @@ from ..roots import bracketed_root, expand
 from ..studies import StudyData
 
 if TYPE_CHECKING:
-    from .fit import GLMMFit
-    from .profile import ProfileInterval
+    pass
 
 Family = Literal["binomial", "poisson"]
 
@@ -179,33 +177,3 @@ def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     sums = np.array([fit.events]), np.array([fit.size])
     low, high = count_limits(*sums, kind, np.array(["profile"]), level)
     return Interval(float(low[0]), float(high[0]))
-
-
-@lru_cache(maxsize=8)  # what shows a result asks for the same limits many times
-def _profile(fit: GLMMFit, parameter: str, level: float, coefficient: int) -> ProfileInterval:
-    from .profile import profile_ci_mu, profile_ci_tau2
-
-    if parameter == "mu":
-        return profile_ci_mu(fit, level, coefficient)
-    return profile_ci_tau2(fit, level)
-
-
-def glmm_profile(
-    fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float, coefficient: int = 0
-) -> Interval:
-    """Profile-likelihood interval for one mean (the place of `coefficient`) or tau2 of a GLMM.
-
-    An unbounded mean is an error; a variance without an upper limit has the limit infinity.
-    """
-    from .profile import LimitStatus
-
-    found = _profile(fit, parameter, level, coefficient)
-    unbounded = LimitStatus.UNBOUNDED in (found.lower_status[0], found.upper_status[0])
-    if unbounded and parameter == "mu":
-        raise MetaAnalysisError(
-            f"the profile likelihood of {parameter} does not bound it at level {level:g}: the "
-            "data contain too little information"
-        )
-    if LimitStatus.NOT_FITTED in (found.lower_status[0], found.upper_status[0]):
-        raise MetaAnalysisError("the GLMM did not converge; there is nothing to profile")
-    return Interval(float(found.lower[0]), float(found.upper[0]))

@@ -10,8 +10,8 @@ is nearly a straight line, by a bracketed secant iteration over all replicates a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...arguments import LEVEL, level_of
 from ...errors import MetaAnalysisError
 from ..distributions import chi2_ppf
+from ..normal.intervals import Interval, Limits, first, symmetric_limits
 from .batch import CountData
 from .fit import GLMMFit, fit_counts
 from .kernel import gauss_hermite
@@ -27,30 +28,6 @@ from .studies import Array
 from .variation import TAU_MAX, NormalVariation
 
 _RTOL = 1e-12  # of a limit, or of its distance from the estimate
-
-
-class LimitStatus(IntEnum):
-    """How the search for a limit of an interval ended."""
-
-    FOUND = 0
-    AT_ZERO = 1  # the profile of tau2 does not fall enough on the way to zero
-    UNBOUNDED = 2  # the profile does not fall enough, however far one goes
-    NOT_FITTED = 3  # the model itself has no maximum, so that there is nothing to profile
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ProfileInterval:
-    """Profile likelihood limits of each replicate, with how each was found.
-
-    ``lower`` and ``upper`` have shape ``(R,)``; they are infinite where the status says
-    ``UNBOUNDED``, zero where ``AT_ZERO`` and nan where ``NOT_FITTED`` (`LimitStatus`).
-    """
-
-    lower: Array
-    upper: Array
-    lower_status: NDArray[np.int8]
-    upper_status: NDArray[np.int8]
-    level: float
 
 
 def profile_loglik(
@@ -78,8 +55,11 @@ def profile_loglik(
     return curve.reshape(rows, len(values))
 
 
-def profile_ci_mu(fit: GLMMFit, level: float = LEVEL, coefficient: int = 0) -> ProfileInterval:
-    """Profile likelihood interval of a coefficient (the pooled logit or log rate)."""
+def profile_ci_mu(fit: GLMMFit, level: float = LEVEL, coefficient: int = 0) -> Limits:
+    """Profile likelihood limits of a coefficient (the pooled logit or log rate), shape (R,).
+
+    Infinite where the profile does not fall enough, however far one goes; NaN without a fit.
+    """
     quantile = _quantile(level)
     fitted = np.flatnonzero(fit.converged)
 
@@ -95,12 +75,12 @@ def profile_ci_mu(fit: GLMMFit, level: float = LEVEL, coefficient: int = 0) -> P
         limit, found = _crossing(
             excess, estimate, estimate + side * reach, -np.sqrt(quantile), growth=14
         )
-        ends.append((np.where(found, limit, side * np.inf), found))
-    return _interval(len(fit), fitted, ends, LimitStatus.UNBOUNDED, level)
+        ends.append(np.where(found, limit, side * np.inf))
+    return _among_all(len(fit), fitted, ends)
 
 
-def profile_ci_tau2(fit: GLMMFit, level: float = LEVEL) -> ProfileInterval:
-    """Profile likelihood interval of the between-study variance.
+def profile_ci_tau2(fit: GLMMFit, level: float = LEVEL) -> Limits:
+    """Profile likelihood limits of the between-study variance, as `profile_ci_mu`.
 
     The lower limit is zero where the profile at zero is not low enough (also at the boundary).
     """
@@ -125,17 +105,41 @@ def profile_ci_tau2(fit: GLMMFit, level: float = LEVEL) -> ProfileInterval:
     def excess_falls(rows: NDArray[np.intp], at: Array) -> Array:
         return excess(falls[rows], at)
 
-    limit, found = _crossing(
-        excess_falls, inside[falls], inside[falls] - 1.0, start[falls], growth=60
-    )
+    limit, _ = _crossing(excess_falls, inside[falls], inside[falls] - 1.0, start[falls], growth=60)
     lower[falls] = np.exp(limit)
-    lower_found = np.zeros(len(fitted), dtype=bool)
-    lower_found[falls] = found
     limit, found = _crossing(
         excess, inside, inside + 1.0, start, growth=40, bound=2.0 * np.log(TAU_MAX)
     )
-    ends = [(lower, lower_found), (np.where(found, np.exp(limit), np.inf), found)]
-    return _interval(len(fit), fitted, ends, LimitStatus.AT_ZERO, level)
+    return _among_all(len(fit), fitted, [lower, np.where(found, np.exp(limit), np.inf)])
+
+
+@lru_cache(maxsize=8)  # what shows a result asks for the same limits many times
+def glmm_profile(
+    fit: GLMMFit, parameter: Literal["mu", "tau2"], level: float, coefficient: int = 0
+) -> Interval:
+    """Profile-likelihood interval for one mean (the place of `coefficient`) or tau2 of a GLMM.
+
+    An unbounded mean is an error; a variance without an upper limit has the limit infinity.
+    """
+    if not fit.converged[0]:
+        raise MetaAnalysisError("the GLMM did not converge; there is nothing to profile")
+    if parameter == "tau2":
+        return first(profile_ci_tau2(fit, level))
+    found = first(profile_ci_mu(fit, level, coefficient))
+    if not np.isfinite(found).all():
+        raise MetaAnalysisError(
+            f"the profile likelihood of {parameter} does not bound it at level {level:g}: the "
+            "data contain too little information"
+        )
+    return found
+
+
+def glmm_limits(fit: GLMMFit, method: str, level: float) -> Limits:
+    """Limits of GLMM fits: "wald", "t" with k - 1 degrees of freedom, or "profile"."""
+    if method == "profile":
+        return profile_ci_mu(fit, level)
+    df = np.where((fit.k > 1) & (method == "t"), fit.k - 1.0, np.inf)
+    return symmetric_limits(fit.beta[:, 0], fit.se[:, 0], level, df)
 
 
 def mu_sections(
@@ -190,23 +194,11 @@ def _signed_root(maximum: Array, value: Array, quantile: float) -> Array:
     return np.sqrt(np.maximum(2.0 * (maximum - value), 0.0)) - np.sqrt(quantile)
 
 
-def _interval(
-    rows: int,
-    fitted: NDArray[np.intp],
-    ends: list[tuple[Array, NDArray[np.bool_]]],
-    missing_lower: LimitStatus,
-    level: float,
-) -> ProfileInterval:
+def _among_all(rows: int, fitted: NDArray[np.intp], ends: list[Array]) -> Limits:
     """Put the limits of the fitted replicates back among all of them."""
-    limits, statuses = [], []
-    for (limit, found), missing in zip(ends, (missing_lower, LimitStatus.UNBOUNDED), strict=True):
-        full = np.full(rows, np.nan)
-        status = np.full(rows, LimitStatus.NOT_FITTED, dtype=np.int8)
-        full[fitted] = limit
-        status[fitted] = np.where(found, LimitStatus.FOUND, missing)
-        limits.append(full)
-        statuses.append(status)
-    return ProfileInterval(limits[0], limits[1], statuses[0], statuses[1], level)
+    limits = np.full((2, rows), np.nan)
+    limits[:, fitted] = ends
+    return limits[0], limits[1]
 
 
 def _sampling_variance(fit: GLMMFit, rows: NDArray[np.intp]) -> Array:

@@ -17,6 +17,7 @@ from ..counts.common import common_rate, count_limits, family_of, included_count
 from ..counts.fit import GLMMFit, fit_glmm
 from ..counts.nearby import NearbyFits, fit_nearby, values_without_random_effect
 from ..counts.optimise import FitStatus
+from ..counts.profile import glmm_limits
 from ..counts.shared import FirstOnes, WithoutEach
 from ..counts.studies import Studies, fixed_terms, log_saturated, prepare
 from ..normal.fit import RegressionFit
@@ -25,7 +26,6 @@ from ..options import BETA_BINOMIAL, QUAD_POINTS
 from ..summaries import i2_and_h2
 from .fits import Counts, Refits, ratio
 from .levels import fit_levels, level_limits
-from .limits import glmm_limits
 
 if TYPE_CHECKING:
     from .core import Model
