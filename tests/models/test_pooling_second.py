@@ -14,9 +14,8 @@ from scipy import integrate, optimize, stats
 
 from helpers.engine.normal.intervals import first, henmi_copas_limits
 from helpers.engine.normal.inverse_variance import fit_inverse_variance
-from helpers.engine.normal.tau2 import estimate_tau2
+from helpers.engine.normal.tau2 import estimate_tau2, quadratic_form_variance
 from helpers.engine.normal.tau2_intervals import generalised_q_limits
-from helpers.engine.normal.tau2_se import quadratic_form_variance
 from helpers.engine.normal.weighted import moments, prepare
 from helpers.engine.quadratic import quadratic_cdf, quadratic_sf
 from helpers.engine.roots import bracketed_root

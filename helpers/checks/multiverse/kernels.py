@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
-from ...engine.counts.batch import take_fits
 from ...engine.counts.common import common_rate, count_limits, exact_limits, family_of
 from ...engine.counts.fit import fit_glmm
 from ...engine.counts.profile import glmm_limits
@@ -18,6 +17,7 @@ from ...engine.effects import get_measure
 from ...engine.normal.intervals import KNAPP_HARTUNG, NO_SPREAD, interval_se, mu_limits, no_spread
 from ...engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
 from ...engine.options import default_ci_methods, resolve
+from ...engine.rows import take_fits
 from ...errors import UnsupportedError
 from .variants import Mask, Variants
 

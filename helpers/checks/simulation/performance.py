@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
-from ...engine.counts.batch import take_fits
 from ...engine.counts.fit import fit_glmm
 from ...engine.counts.inference import heterogeneity_tests
 from ...engine.counts.profile import profile_ci_mu, profile_ci_tau2
@@ -30,6 +29,7 @@ from ...engine.normal.tau2_intervals import (
     profile_tau2_limits,
     q_profile_limits,
 )
+from ...engine.rows import take_fits
 from .result import CELL
 from .truth import Sample, Scenario, simulate
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,8 +21,6 @@ if sys.platform == "linux":
     # glibc maps each array of over 128 kB anew and pays a page fault for every 4 kB of it, which
     # doubles the time of a batch, until one of up to 32 MB was given back: this one, never touched
     np.empty(3_900_000)
-
-FitT = TypeVar("FitT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,23 +363,3 @@ def _refuse(bad: NDArray[np.bool_], expected: str) -> None:
     if bad.any():
         row, study = (int(i) for i in np.argwhere(bad)[0])
         raise MetaAnalysisError(f"replicate {row}, study {study}: expected {expected}")
-
-
-def take_fits(fit: FitT, rows: NDArray[np.intp]) -> FitT:
-    """Pick replicates of a batched fit (`InverseVarianceFit`, `GLMMFit`), in the order given.
-
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> fit = fit_inverse_variance([[0.0, 1.0], [2.0, 4.0]], [0.1, 0.1])
-    >>> take_fits(fit, np.array([1])).mu.tolist()
-    [3.0]
-    """
-    changed: dict[str, Any] = {}
-    for item in fields(fit):  # type: ignore[arg-type]
-        value = getattr(fit, item.name)
-        if isinstance(value, np.ndarray):
-            changed[item.name] = value[rows]
-        elif isinstance(value, CountData):
-            changed[item.name] = value.take(rows)
-        elif is_dataclass(value):
-            changed[item.name] = take_fits(value, rows)
-    return replace(fit, **changed)  # type: ignore[type-var]

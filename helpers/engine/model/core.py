@@ -40,10 +40,11 @@ from ..normal.inverse_variance import (
     fit_without_each,
 )
 from ..options import BETA_BINOMIAL, Options
+from ..rows import joined
 from ..studies import StudyData
 from ..summaries import Heterogeneity
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_nearby, regress_counts
-from .fits import Counts, Refits, Selections, first_ones, joined
+from .fits import Counts, Refits, Selections, first_ones
 from .levels import fit_levels, level_refits
 from .units import Units, units_of
 

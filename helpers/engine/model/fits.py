@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -105,12 +105,3 @@ class Refits:
         """How many replicates failed, by reason."""
         codes, number = np.unique(self.status[~self.converged], return_counts=True)
         return {FitStatus(int(c)).message: int(m) for c, m in zip(codes, number, strict=True)}
-
-
-def joined(parts: Sequence[Refits]) -> Refits:
-    """Put the chunks of a batch together."""
-    if len(parts) == 1:
-        return parts[0]
-    return Refits(
-        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Refits)}
-    )

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...arguments import Array
-from ...errors import MetaAnalysisError, UnsupportedError
-from ..options import TAU2_METHOD, TAU2_METHODS
-from .likelihood import Tau2Fit, log_likelihood
-from .tau2 import estimate_tau2
-from .weighted import Batch, Moments, moments, prepare
+from ...errors import MetaAnalysisError
+from ..options import TAU2_METHOD
+from ..rows import joined, put
+from .likelihood import log_likelihood
+from .tau2 import fit_tau2
+from .weighted import prepare
 
 _LOG_2_PI = float(np.log(2.0 * np.pi))
+#: Fields with one number for each replicate.
+_NUMBERS = ("tau2", "tau2_se", "scale", "loglik", "loglik_restricted", "slack")
 _CELLS = 4_000_000  # numbers of a batch held at once
 _DEFICIENT = 1e-10  # smallest eigenvalue of Q'Q (1 for a full design) below which rank is lost
 
@@ -71,7 +74,7 @@ def fit_regression(
     Coefficients are weighted least squares with w = 1/(vi + tau2) (Berkey et al. 1995,
     doi:10.1002/sim.4780140406). ML and REML are the global maxima over tau2 >= 0; the standard
     error of tau2 is from the expected information (ML, REML) or from the variance of the
-    quadratic form that defines the estimator (`helpers.engine.normal.tau2_se`).
+    quadratic form that defines the estimator (`helpers.engine.normal.tau2`).
     """
     x = np.asarray(X, dtype=float)
     x = x[None] if x.ndim == 2 else x
@@ -84,19 +87,16 @@ def fit_regression(
     p = x.shape[2]
     rows = max(*map(len, (y, v, c, x)), 1 if order is None else len(np.asarray(order)))
     size = max(1, _CELLS // (y.shape[1] * (p + 1) * (p + 2)))
+
+    def some(at: slice | NDArray[np.intp]) -> RegressionFit:
+        """Fit some of the replicates."""
+        y_, v_, c_, x_ = (a if len(a) == 1 else a[at] for a in (y, v, c, x))
+        known = None if tau2 is None else np.broadcast_to(np.asarray(tau2, float), (rows,))[at]
+        part = None if order is None else np.asarray(order)[at]
+        return fit_regression(y_, v_, x_, c_, tau2_method=tau2_method, tau2=known, order=part)
+
     if rows > size:
-        parts = []
-        for i in range(0, rows, size):
-            y_, v_, c_, x_ = (a if len(a) == 1 else a[i : i + size] for a in (y, v, c, x))
-            known = None if tau2 is None else np.broadcast_to(tau2, (rows,))[i : i + size]
-            part = None if order is None else np.asarray(order)[i : i + size]
-            parts.append(
-                fit_regression(y_, v_, x_, c_, tau2_method=tau2_method, tau2=known, order=part)
-            )
-        names = [item.name for item in fields(RegressionFit) if item.name != "source"]
-        return RegressionFit(
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        )
+        return joined([some(slice(i, i + size)) for i in range(0, rows, size)])
     used = c > 0
     basis, triangle = np.linalg.qr(np.where(used[..., None], x, 0.0) if len(x) > 1 else x)
     if order is not None:
@@ -115,12 +115,18 @@ def fit_regression(
     length = np.sqrt((x * x).sum(axis=1))
     full = (diagonal > 1e-10 * np.where(length > 0, length, 1.0)).all(axis=1)
     estimable = np.broadcast_to((inner > _DEFICIENT) & full, (rows,))
-    if not estimable.all():
-        return _partly(y, v, c, x, estimable, tau2_method, tau2, order)
+    if not estimable.all():  # those without full rank are NaN
+        nan = {name: np.full(rows, np.nan) for name in _NUMBERS}
+        no = {name: np.zeros(rows, dtype=bool) for name in ("converged", "boundary")}
+        beta, cov = np.full((rows, p), np.nan), np.full((rows, p, p), np.nan)
+        whole = RegressionFit(beta, cov, k=np.array(k), estimable=np.array(estimable), **nan, **no)
+        if (at := np.flatnonzero(estimable)).size:
+            put(whole, some(at), at)
+        return whole
 
     lift = np.linalg.inv(triangle)
     batch = prepare(y, v, c, basis)
-    t, s = _tau2(batch, tau2_method, tau2)
+    t, s = fit_tau2(batch, tau2_method, tau2)
     ll = log_likelihood(batch, s, restricted=False)
     return RegressionFit(
         beta=(lift @ s.beta[..., None])[..., 0],
@@ -137,63 +143,3 @@ def fit_regression(
         estimable=np.array(estimable),
         slack=np.full(rows, np.nan) if t.scan is None else t.scan.slack,
     )
-
-
-def _partly(
-    y: Array,
-    v: Array,
-    c: Array,
-    x: Array,
-    estimable: NDArray[np.bool_],
-    method: str,
-    tau2: ArrayLike | None,
-    order: ArrayLike | None,
-) -> RegressionFit:
-    """Fit the replicates whose design has full rank; the others are NaN and flagged."""
-    rows, p = len(estimable), x.shape[2]
-    index = np.flatnonzero(estimable)
-
-    def pick(a: Array) -> Array:
-        return a if len(a) == 1 else a[index]
-
-    nan = np.full(rows, np.nan)
-    out = {
-        "beta": np.full((rows, p), np.nan),
-        "cov": np.full((rows, p, p), np.nan),
-        **{f: nan.copy() for f in ("tau2", "tau2_se", "scale", "loglik", "loglik_restricted")},
-        "slack": nan.copy(),
-        "k": np.array(np.broadcast_to(c.sum(axis=1), (rows,))),
-        "converged": np.zeros(rows, dtype=bool),
-        "boundary": np.zeros(rows, dtype=bool),
-    }
-    if index.size:
-        fixed = None if tau2 is None else np.broadcast_to(np.asarray(tau2, float), (rows,))[index]
-        part = fit_regression(
-            pick(y),
-            pick(v),
-            pick(x),
-            pick(c),
-            tau2_method=method,
-            tau2=fixed,
-            order=None if order is None else np.asarray(order)[index],
-        )
-        for name, values in out.items():
-            values[index] = getattr(part, name)
-    return RegressionFit(**out, estimable=np.array(estimable))
-
-
-def _tau2(batch: Batch, method: str, fixed: ArrayLike | None) -> tuple[Tau2Fit, Moments]:
-    """Estimate tau2 and the regression there."""
-    rows = len(batch)
-    if fixed is not None or method == "common":
-        t = np.array(np.broadcast_to(np.asarray(0.0 if fixed is None else fixed, float), (rows,)))
-        if not (np.isfinite(t) & (t >= 0)).all():
-            raise MetaAnalysisError("tau2 must be finite and at least 0")
-        fit = Tau2Fit(t, np.full(rows, np.nan), np.ones(rows, dtype=bool), t == 0.0)
-    elif method in TAU2_METHODS:
-        fit = estimate_tau2(batch, method)
-    else:
-        raise UnsupportedError(
-            f"tau2_method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
-        )
-    return fit, moments(batch, fit.tau2) if fit.final is None else fit.final

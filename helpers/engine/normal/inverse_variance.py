@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ...arguments import Array
-from ...errors import UnsupportedError
-from ..options import TAU2_METHODS
+from ..rows import put
 from ..summaries import i2_and_h2
 from .left_out import all_but
-from .likelihood import Tau2Fit, Tau2Scan, log_likelihood, restriction
-from .tau2 import estimate_tau2
+from .likelihood import Tau2Fit, log_likelihood, restriction
+from .tau2 import fit_tau2
 from .weighted import Batch, moments, prepare
 
 
@@ -91,34 +90,13 @@ def fit_without_each(
     masks = np.arange(len(yi)) != few[:, None]
     known = None if tau2 is None else np.full(len(few), tau2)
     exact = fit_inverse_variance(yi, vi, masks, method=method, tau2=known)
-    _put(fit, exact, few)
+    put(fit, exact, few)
     return fit
 
 
-def _put(into: Any, values: Any, rows: NDArray[np.intp]) -> None:
-    """Write the arrays of one result into rows of another."""
-    for item in fields(into):
-        old, new = getattr(into, item.name), getattr(values, item.name)
-        if isinstance(old, np.ndarray):
-            old[rows] = new
-        elif isinstance(old, (Tau2Fit, Tau2Scan)):
-            _put(old, new, rows)
-
-
 def _fit(batch: Batch, method: str, tau2: ArrayLike | None) -> InverseVarianceFit:
-    rows = batch.k.shape
-    if tau2 is not None or method == "common":
-        fixed = np.zeros(rows) if tau2 is None else np.asarray(tau2, dtype=float)
-        no, yes = np.zeros(rows, dtype=bool), np.ones(rows, dtype=bool)
-        t = Tau2Fit(np.array(np.broadcast_to(fixed, rows)), np.full(rows, np.nan), yes, no)
-    elif method in TAU2_METHODS:
-        t = estimate_tau2(batch, method)
-    else:
-        raise UnsupportedError(
-            f"method={method!r}: expected common or one of {', '.join(TAU2_METHODS)}"
-        )
-    final = moments(batch, t.tau2) if t.final is None else t.final
-    start = moments(batch, np.zeros(rows)) if t.tau2.any() else final
+    t, final = fit_tau2(batch, method, tau2)
+    start = moments(batch, np.zeros(len(batch))) if t.tau2.any() else final
     loglik = log_likelihood(batch, final, restricted=False)
     df = batch.k - batch.p
     free = df > 0
@@ -137,7 +115,7 @@ def _fit(batch: Batch, method: str, tau2: ArrayLike | None) -> InverseVarianceFi
     return InverseVarianceFit(
         batch=batch,
         method=method,
-        tau2=Tau2Fit(t.tau2, t.se, t.converged, t.boundary, t.scan),
+        tau2=t,
         beta=final.beta,
         cov=final.cov,
         scale=final.rss / known,

@@ -65,7 +65,7 @@ class Tau2Fit:
 
     tau2: Array  # estimates, at least 0, shape (R,)
     #: Shape (R,): standard errors (ML and REML: expected information; others:
-    #: `helpers.engine.normal.tau2_se`).
+    #: `helpers.engine.normal.tau2`).
     se: Array
     converged: NDArray[np.bool_]  # always true for closed forms, shape (R,)
     #: Shape (R,): the estimate is 0 because the unconstrained one would be negative or zero.

@@ -18,37 +18,27 @@ method    idea                                                 source
 ========  ===================================================  ===================================
 
 ML and REML are global maxima, with a certificate (`helpers.engine.normal.likelihood`).
+
+A moment estimator is a linear function of a quadratic form y'Py, whose variance under the
+normal-normal model is 2 tr(P S P S) with S = diag(vi + tau2) (Searle 1971, *Linear Models*,
+chapter 2). Its standard error is evaluated at the estimate and ignores truncation at zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...arguments import Array, one_of
+from ...errors import MetaAnalysisError
 from ..distributions import chi2_ppf
 from ..options import TAU2_METHODS
-from .likelihood import (
-    Tau2Fit,
-    Tau2Scan,
-    likelihood_maximum,
-    log_likelihood,
-    upper_bound,
-)
-from .tau2_se import quadratic_form_variance, score_se
-from .weighted import Batch, moments
-
-__all__ = [
-    "Tau2Fit",
-    "Tau2Scan",
-    "estimate_tau2",
-    "likelihood_maximum",
-    "log_likelihood",
-    "solve_generalised_q",
-    "upper_bound",
-]
+from ..rows import put
+from .likelihood import Tau2Fit, Tau2Scan, likelihood_maximum
+from .weighted import Batch, Moments, moments
 
 
 def solve_generalised_q(
@@ -78,6 +68,29 @@ def solve_generalised_q(
         active = active[~small]
     converged[active] = False
     return t, converged, boundary
+
+
+def quadratic_form_variance(m: Moments, df: Array, more: Array) -> Array:
+    """Variance of y'Py for weights 1/(vi + start), 2 tr(P S P S), where S is `more` than they say.
+
+    With S = W^-1 + more I, and PW^-1P = P, the trace is k - p + 2 more tr(P) + more^2 tr(PP).
+    """
+    return np.asarray(2.0 * (df + more * (2.0 * m.trace_p + more * m.trace_pp)), dtype=float)
+
+
+def score_se(batch: Batch, tau2: Array) -> Array:
+    """Give the standard error of the root of Q(tau2) = k - p (and of the median version).
+
+    The slope of Q at the root is tr(P) with w = 1/(vi + tau2), here in the usual form with the
+    average leverage p/k for each study: sqrt(2/(k - p)) k / sum(w).
+
+    >>> import numpy as np
+    >>> from helpers.engine.normal.weighted import prepare
+    >>> float(score_se(prepare([0.0, 1.0, 2.0], [1.0, 1.0, 1.0]), np.zeros(1))[0])
+    1.0
+    """
+    m = moments(batch, tau2)
+    return np.sqrt(2.0 / (batch.k - batch.p)) * batch.k / m.sum_w
 
 
 def _truncate(raw: Array, variance: Callable[[Array], Array], slope: Array) -> Tau2Fit:
@@ -125,7 +138,7 @@ def estimate_tau2(batch: Batch, method: str) -> Tau2Fit:
     one_of("tau2_method", method, TAU2_METHODS)
     estimable = batch.k > batch.p
     if not estimable.all():
-        return _partly(batch, method, estimable)
+        return _partly(batch, method, np.flatnonzero(estimable))
     if method in ("ML", "REML"):
         return likelihood_maximum(batch, restricted=method == "REML")
     if method in ("PM", "EB", "PMM"):
@@ -136,21 +149,30 @@ def estimate_tau2(batch: Batch, method: str) -> Tau2Fit:
     return _closed_form(batch, method)
 
 
-def _partly(batch: Batch, method: str, estimable: NDArray[np.bool_]) -> Tau2Fit:
+def _partly(batch: Batch, method: str, index: NDArray[np.intp]) -> Tau2Fit:
     """Fit the replicates that have a residual degree of freedom, tau2 = 0 for the others."""
-    shape = estimable.shape
-    tau2, se = np.zeros(shape), np.full(shape, np.nan)
-    converged, boundary = np.ones(shape, dtype=bool), np.ones(shape, dtype=bool)
-    upper, gap, slack = np.zeros(shape), np.full(shape, np.inf), np.zeros(shape)
-    maxima = np.ones(shape, dtype=np.int64)
-    scan = None
-    index = np.nonzero(estimable)[0]
+    rows = len(batch)
+    yes, also = np.ones((2, rows), dtype=bool)
+    whole = Tau2Fit(np.zeros(rows), np.full(rows, np.nan), yes, also)
     if index.size:
         part = estimate_tau2(batch.rows(index), method)
-        tau2[index], se[index] = part.tau2, part.se
-        converged[index], boundary[index] = part.converged, part.boundary
         if part.scan is not None:
-            upper[index], maxima[index] = part.scan.upper, part.scan.maxima
-            gap[index], slack[index] = part.scan.gap, part.scan.slack
-            scan = Tau2Scan(part.scan.grid_points, upper, maxima, gap, slack)
-    return Tau2Fit(tau2, se, converged, boundary, scan)
+            one, gap = np.ones(rows, dtype=np.int64), np.full(rows, np.inf)
+            scan = Tau2Scan(part.scan.grid_points, np.zeros(rows), one, gap, np.zeros(rows))
+            whole = replace(whole, scan=scan)
+        put(whole, part, index)
+    return whole
+
+
+def fit_tau2(batch: Batch, method: str, fixed: ArrayLike | None) -> tuple[Tau2Fit, Moments]:
+    """Estimate tau2, or take it as `fixed` (0 for "common"); with the moments there."""
+    if fixed is None and method != "common":
+        t = estimate_tau2(batch, method)
+        final = moments(batch, t.tau2) if t.final is None else t.final
+        return Tau2Fit(t.tau2, t.se, t.converged, t.boundary, t.scan), final
+    rows = len(batch)
+    tau2 = np.array(np.broadcast_to(np.asarray(0.0 if fixed is None else fixed, float), (rows,)))
+    if not (np.isfinite(tau2) & (tau2 >= 0)).all():
+        raise MetaAnalysisError("tau2 must be finite and at least 0")
+    found = Tau2Fit(tau2, np.full(rows, np.nan), np.ones(rows, dtype=bool), tau2 == 0.0)
+    return found, moments(batch, tau2)
