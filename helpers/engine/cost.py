@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
 
 from ..errors import LongComputationWarning
 
-Kind = Literal[
-    "effects",
-    "one rate",
-    "selected counts",
-    "new counts",
-    "profiles of counts",
-    "beta-binomial",
-    "clusters of effects",
-    "clusters of counts",
-    "regressions of effects",
-    "regressions of counts",
-    "groups of effects",
-    "groups of counts",
-    "groups of effects, one by one",
-    "groups of counts, one by one",
-    "tests",
-]
-
-#: Microseconds for each study of each fit on one core of 2025, measured by benchmarks/sweep.py.
-_PACE: dict[Kind, float] = {
+#: Kind of fit -> microseconds for each of its studies on one core of 2025 (benchmarks/sweep.py).
+_PACE = {
     "effects": 0.15,
     "one rate": 0.2,
     "selected counts": 3.0,
@@ -46,7 +27,7 @@ _PACE: dict[Kind, float] = {
 _WORTH_SAYING = 5.0  # seconds
 
 
-def seconds_of(kind: Kind, fits: float, studies: float) -> float:
+def seconds_of(kind: str, fits: float, studies: float) -> float:
     """Estimate how long some fits take, in seconds on one core.
 
     >>> seconds_of("new counts", 2000, 2000)
@@ -69,7 +50,7 @@ def spoken(seconds: float) -> str:
     return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
-def announce(kind: Kind, fits: float, studies: float) -> None:
+def announce(kind: str, fits: float, studies: float) -> None:
     """Warn (`LongComputationWarning`) before `fits` fits of `studies` studies each take seconds."""
     seconds = seconds_of(kind, fits, studies)
     if seconds > _WORTH_SAYING:

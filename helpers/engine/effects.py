@@ -45,6 +45,7 @@ from .distributions import chi2_isf, chi2_ppf, expit, norm_ppf
 from .proportion_intervals import agresti_coull, clopper_pearson, wilson
 
 Rule = Literal["only0", "all", "if0all", "none"]
+_Formula = Callable[[Array, Array], Array]
 
 __all__ = [
     "MEASURES",
@@ -57,9 +58,9 @@ __all__ = [
     "study_interval",
 ]
 
-#: Where the zero-cell correction is added.
 #: Added to cells by default.
 ADD = 0.5
+#: Where the zero-cell correction is added.
 RULES: tuple[Rule, ...] = ("only0", "all", "if0all", "none")
 #: Study-level intervals: name -> function of events, n and level (None: made here).
 STUDY_INTERVALS: dict[str, Callable[[Array, Array, float], tuple[Array, Array]] | None] = {
@@ -95,9 +96,9 @@ class Measure:
     #: or degenerate, for zero or full cells)
     corrected: bool
     needs_size: bool  # Whether the inverse needs a sample size (the Freeman-Tukey measures)
-    _transform: Callable[[Array, Array], Array]
-    _variance: Callable[[Array, Array], Array]
-    _inverse: Callable[[Array, Array], Array]
+    _transform: _Formula
+    _variance: _Formula
+    _inverse: _Formula
 
     @property
     def least(self) -> float:
@@ -276,137 +277,82 @@ def _freeman_tukey_rate_inverse(y: Array, t: Array) -> Array:
     return (inside - 0.25 / (inside * t)) ** 2
 
 
-_PROPORTION = (
-    Measure(
-        "raw",
-        "PR",
-        "proportion",
-        "proportion",
-        True,
-        False,
+#: Name -> (name in metafor, kind, words, whether cells are corrected, whether the inverse needs a
+#: size), yi and vi of events and patients (or person-time), and the way back.
+_FORMULAS: dict[str, tuple[tuple[Any, ...], _Formula, _Formula, _Formula]] = {
+    "raw": (
+        ("PR", "proportion", "proportion", True, False),
         lambda x, n: x / n,
         lambda x, n: (x / n) * ((n - x) / n) / n,
         lambda y, n: np.clip(y, 0.0, 1.0),
     ),
-    Measure(
-        "log",
-        "PLN",
-        "proportion",
-        "log proportion",
-        True,
-        False,
+    "log": (
+        ("PLN", "proportion", "log proportion", True, False),
         lambda x, n: np.log(x / n),
         lambda x, n: (n - x) / (x * n),
         lambda y, n: np.exp(np.minimum(y, 0.0)),
     ),
-    Measure(
-        "logit",
-        "PLO",
-        "proportion",
-        "logit proportion",
-        True,
-        False,
+    "logit": (
+        ("PLO", "proportion", "logit proportion", True, False),
         lambda x, n: np.log(x / (n - x)),
         lambda x, n: 1.0 / x + 1.0 / (n - x),
         lambda y, n: expit(y),
     ),
-    Measure(
-        "arcsine",
-        "PAS",
-        "proportion",
-        "arcsine of the square root of the proportion",
-        False,
-        False,
+    "arcsine": (
+        ("PAS", "proportion", "arcsine of the square root of the proportion", False, False),
         lambda x, n: np.arcsin(np.sqrt(x / n)),
         lambda x, n: 0.25 / n,
         lambda y, n: np.sin(np.clip(y, 0.0, 0.5 * np.pi)) ** 2,
     ),
-    Measure(
-        "double-arcsine",
-        "PFT",
-        "proportion",
-        "double arcsine proportion",
-        False,
-        True,
+    "double-arcsine": (
+        ("PFT", "proportion", "double arcsine proportion", False, True),
         _double_arcsine,
         lambda x, n: 1.0 / (4.0 * n + 2.0),
         _double_arcsine_inverse,
     ),
-)
-_RATE = (
-    Measure(
-        "raw-rate",
-        "IR",
-        "rate",
-        "rate",
-        True,
-        False,
+    "raw-rate": (
+        ("IR", "rate", "rate", True, False),
         lambda x, t: x / t,
         lambda x, t: x / t / t,
         lambda y, t: np.maximum(y, 0.0),
     ),
-    Measure(
-        "log-rate",
-        "IRLN",
-        "rate",
-        "log rate",
-        True,
-        False,
+    "log-rate": (
+        ("IRLN", "rate", "log rate", True, False),
         lambda x, t: np.log(x / t),
         lambda x, t: 1.0 / x,
         lambda y, t: np.exp(y),
     ),
-    Measure(
-        "sqrt-rate",
-        "IRS",
-        "rate",
-        "square root of the rate",
-        False,
-        False,
+    "sqrt-rate": (
+        ("IRS", "rate", "square root of the rate", False, False),
         lambda x, t: np.sqrt(x / t),
         lambda x, t: 0.25 / t,
         lambda y, t: np.maximum(y, 0.0) ** 2,
     ),
-    Measure(
-        "freeman-tukey-rate",
-        "IRFT",
-        "rate",
-        "Freeman-Tukey rate",
-        False,
-        True,
+    "freeman-tukey-rate": (
+        ("IRFT", "rate", "Freeman-Tukey rate", False, True),
         lambda x, t: 0.5 * (np.sqrt(x / t) + np.sqrt((x + 1.0) / t)),
         lambda x, t: 0.25 / t,
         _freeman_tukey_rate_inverse,
     ),
-)
-_EFFECT = (
-    Measure(
-        "effect",
-        "GEN",
-        "effect",
-        "effect",
-        False,
-        False,
+    "effect": (
+        ("GEN", "effect", "effect", False, False),
         lambda x, n: x,
         lambda x, n: n,
         lambda y, n: y + 0.0,
     ),
     # a ratio of odds, risks, hazards or rates, whose logarithm was given
-    Measure(
-        "log-ratio",
-        "GEN",
-        "effect",
-        "log ratio",
-        False,
-        False,
+    "log-ratio": (
+        ("GEN", "effect", "log ratio", False, False),
         lambda x, n: np.log(x / n),
         lambda x, n: n,
         lambda y, n: np.exp(y),
     ),
-)
+}
 
 #: All measures by name.
-MEASURES: dict[str, Measure] = {m.name: m for m in (*_PROPORTION, *_RATE, *_EFFECT)}
+MEASURES: dict[str, Measure] = {
+    name: Measure(name, *about, *formulas) for name, (about, *formulas) in _FORMULAS.items()
+}
 
 
 def get_measure(name: str) -> Measure:

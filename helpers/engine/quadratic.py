@@ -37,17 +37,16 @@ class _Form(NamedTuple):
     """Coefficients of R quadratic forms; `top` and `share` describe what is multiplied out.
 
     K(s) = -1/2 sum log(1 - 2 d s) - 1/2 log h(s), h(s) = share_top + (1 - 2 top s) sum share /
-    (1 - 2 d s); without shares h = 1.
+    (1 - 2 d s).
     """
 
     d: Array  # (R, k)
-    share: Array | None  # (R, k)
+    share: Array  # (R, k)
     top: Array  # (R,)
     share_top: Array  # (R,)
 
     def rows(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> _Form:
-        share = None if self.share is None else self.share[index]
-        return _Form(self.d[index], share, self.top[index], self.share_top[index])
+        return _Form(self.d[index], self.share[index], self.top[index], self.share_top[index])
 
     def scaled(self, by: Array) -> _Form:
         return self._replace(d=self.d / by[:, None], top=self.top / by)
@@ -55,8 +54,6 @@ class _Form(NamedTuple):
     @property
     def trace(self) -> Array:
         """Sum of the lambdas."""
-        if self.share is None:
-            return self.d.sum(axis=1)
         return self.top * self.share.sum(axis=1) + (self.d * (1.0 - self.share)).sum(axis=1)
 
     def slopes(self, s: Array) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
@@ -65,8 +62,6 @@ class _Form(NamedTuple):
         e = self.d * r
         first, second = e.sum(axis=1), 2.0 * (e * e).sum(axis=1)
         third = 8.0 * (e * e * e).sum(axis=1)
-        if self.share is None:
-            return first, second, third, np.ones(s.shape, dtype=bool)
         f = self.share * r
         f0, f1 = f.sum(axis=1), 2.0 * (f * e).sum(axis=1)
         f2, f3 = 8.0 * (f * e * e).sum(axis=1), 48.0 * (f * e * e * e).sum(axis=1)
@@ -91,12 +86,10 @@ class _Form(NamedTuple):
         x, y = 1.0 - twice * s.real[..., None], twice * s.imag[..., None]
         square = x * x + y * y
         real, angle = 0.5 * np.log(square).sum(axis=-1), np.arctan2(y, x).sum(axis=-1)
-        out: NDArray[np.complex128] = real - 1j * angle
-        if self.share is not None:
-            f = self.share[:, None, :] / square
-            sums = np.vecdot(f, x) + 1j * np.vecdot(f, y)
-            out += np.log(self.share_top[:, None] + (1.0 - 2.0 * self.top[:, None] * s) * sums)
-        return -0.5 * out
+        f = self.share[:, None, :] / square
+        sums = np.vecdot(f, x) + 1j * np.vecdot(f, y)
+        h = self.share_top[:, None] + (1.0 - 2.0 * self.top[:, None] * s) * sums
+        return np.asarray(-0.5 * (real - 1j * angle + np.log(h)))
 
 
 def _saddle(form: _Form, q: Array, upper: bool) -> Array:
@@ -174,16 +167,6 @@ def _tail_rows(form: _Form, q: Array, upper: bool) -> Array:
     return np.clip(total if upper else -total, 0.0, 1.0)
 
 
-def quadratic_sf(lambdas: Array, q: Array) -> Array:
-    """P(sum of lambda_i chi2_1 > q) for each row of positive coefficients, shape (R, m)."""
-    return _both(_plain(lambdas), q)[1]
-
-
-def quadratic_cdf(lambdas: Array, q: Array) -> Array:
-    """P(sum of lambda_i chi2_1 <= q) for each row."""
-    return _both(_plain(lambdas), q)[0]
-
-
 def generalised_q_sf(vi: Array, weights: Array, tau2: Array, q: ArrayLike) -> Array:
     """P(Q > q) of Q = sum a_i (y_i - mean_a)^2 for normal effects with variances v_i + tau2.
 
@@ -199,26 +182,19 @@ def generalised_q_sf(vi: Array, weights: Array, tau2: Array, q: ArrayLike) -> Ar
         largest = np.arange(len(d)), d.argmax(axis=1)
         top, share_top = d[largest], share[largest]
         d[largest] = share[largest] = 0.0
-        out[part] = _both(_Form(d, share, top, share_top), at[part])[1]
+        out[part] = _survival(_Form(d, share, top, share_top), at[part])
     return out
 
 
-def _plain(lambdas: Array) -> _Form:
-    d = np.asarray(lambdas, dtype=float)
-    return _Form(d, None, np.zeros(len(d)), np.ones(len(d)))
-
-
-def _both(form: _Form, q: ArrayLike) -> tuple[Array, Array]:
-    at = np.broadcast_to(np.asarray(q, dtype=float), form.top.shape)
+def _survival(form: _Form, q: Array) -> Array:
+    """P(sum of lambda_i chi2_1 > q) of each form, by its smaller tail."""
     scale = form.trace
-    relative, form = at / scale, form.scaled(scale)
-    cdf, sf = np.zeros(at.shape), np.ones(at.shape)
+    relative, form = q / scale, form.scaled(scale)
+    out = np.ones(q.shape)
     right = relative >= 1.0
     left = (relative > 0.0) & ~right
     if right.any():
-        sf[right] = _tail(form.rows(right), relative[right], True)
-        cdf[right] = 1.0 - sf[right]
+        out[right] = _tail(form.rows(right), relative[right], True)
     if left.any():
-        cdf[left] = _tail(form.rows(left), relative[left], False)
-        sf[left] = 1.0 - cdf[left]
-    return cdf, sf
+        out[left] = 1.0 - _tail(form.rows(left), relative[left], False)
+    return out

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import printing
 from ..arguments import Array
 from ..door import pd
-from ..engine.cost import Kind, announce
+from ..engine.cost import announce
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.distributions import chi2_ppf, chi2_sf
 from ..engine.model import Model
@@ -84,7 +84,7 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
     )
     converged, estimable = np.zeros((2, len(table)), dtype=bool)
     if enough.size:
-        kind: Kind = "regressions of counts" if core.likelihood else "regressions of effects"
+        kind = "regressions of counts" if core.likelihood else "regressions of effects"
         announce(kind, enough.size, core.k)
         batch = core.regress(weights=weights[enough])
         se = batch.se

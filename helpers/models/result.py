@@ -200,7 +200,7 @@ class PoolResult(Pooled):
             Default: the level of the fit.
         **options
             Of the bootstrap (`draws`, `kind`, `seed`, `interval`) and of the permutation test
-            (`draws`, `seed`), see `helpers.engine.aftercare.bootstrap_interval.resampled_interval`.
+            (`draws`, `seed`), see `helpers.engine.aftercare.resampled.resampled_interval`.
 
         Raises
         ------
@@ -221,7 +221,7 @@ class PoolResult(Pooled):
                 self.require_finite(f"method={method!r}")
             return self._scaled(exact_interval(self.data, self.scale.kind, level), scale)
         if method in ("bootstrap", "permutation"):
-            from ..engine.aftercare.bootstrap_interval import resampled_interval
+            from ..engine.aftercare.resampled import resampled_interval
 
             return resampled_interval(self, method, scale=scale, level=level, **options)
         allowed = MU_METHODS[self.model]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from .. import printing
 from ..arguments import Array, whole_number
 from ..engine.beside import Begun, possible
-from ..engine.cost import Kind, announce
+from ..engine.cost import announce
 from ..engine.counts.common import common_rate, family_of
 from ..engine.counts.fit import fit_glmm
 from ..engine.distributions import chi2_sf
@@ -190,7 +190,7 @@ def begin_calibrated_test(result: SubgroupResult) -> None:
 
 
 def _announce(setting: _Setting) -> None:
-    kind: Kind = "groups of counts" if setting.likelihood else "groups of effects"
+    kind = "groups of counts" if setting.likelihood else "groups of effects"
     announce(kind, setting.draws, len(setting.codes))
 
 

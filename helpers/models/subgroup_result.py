@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import printing
 from ..door import pd
-from ..engine.cost import Kind, announce
+from ..engine.cost import announce
 from ..engine.json_values import plain
 from ..engine.model.units import units_of
 from ..engine.normal.intervals import Interval
@@ -175,7 +175,7 @@ class SubgroupResult(Shown):
         }
         units = units_of(studies, by, None if by is None else overall.studies)
         counts = overall.options.method == "likelihood"
-        kind: Kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
+        kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
         announce(kind, len(units.labels), overall.k)
         rows = []
         for unit in range(len(units.labels)):

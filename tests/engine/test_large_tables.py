@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from quadratic_forms import quadratic_sf
 
 from helpers import pool, pool_multilevel
 from helpers.checks.bias import begg
@@ -27,7 +28,7 @@ from helpers.engine.normal.nested import prepare_nested, solve_nested
 from helpers.engine.normal.prediction import bootstrap_prediction
 from helpers.engine.normal.tau2_intervals import generalised_q_limits
 from helpers.engine.normal.weighted import prepare as prepare_effects
-from helpers.engine.quadratic import generalised_q_sf, quadratic_sf
+from helpers.engine.quadratic import generalised_q_sf
 from helpers.errors import UnsupportedError
 from helpers.models.result import PoolResult
 

@@ -18,7 +18,7 @@ study i, and se that of the full fit, as in metafor.
 
 The likelihood models have no :math:`y_i` and :math:`v_i` (a study without events has no finite
 logit). There rstudent is the signed root of the study's deviance
-(`helpers.engine.aftercare.deviance`) from :math:`\hat\mu_{(i)}` with between-study variance
+(`study_deviance`) from :math:`\hat\mu_{(i)}` with between-study variance
 :math:`\hat\tau^2_{(i)} + se^2_{(i)}`; the same formula in a normal model gives the row above.
 Elsewhere :math:`v_i` is the binomial (Poisson) variance of the logit (log rate) at
 :math:`\hat\mu_{(i)}`, 1/(n p (1 - p)) or 1/(t rate), which is also what the weights of these
@@ -44,6 +44,9 @@ from numpy.typing import NDArray
 from ... import printing
 from ...arguments import Array
 from ...door import pd
+from ..counts.kernel import gauss_hermite, study_terms
+from ..counts.studies import Family
+from ..counts.studies import prepare as prepare_counts
 from ..distributions import chi2_ppf, expit
 from ..json_values import picked, plain
 from ..model import Fitted, Model, model_of
@@ -53,7 +56,6 @@ from ..normal.left_out import Sums
 from ..normal.weighted import prepare
 from ..options import BETA_BINOMIAL
 from ..shown import Row, Shown, listed
-from .deviance import study_deviance
 
 #: Beyond this absolute studentised deleted residual a study is an outlier (not a rule of
 #: influence): one study in twenty is expected there.
@@ -149,6 +151,44 @@ def _rules(units: Units) -> tuple[Rule, ...]:
         Rule("leverage", 3.0 / k, "weight above three times the average"),
         Rule("dfbetas", 1.0, "|DFBETAS| above 1"),
     )
+
+
+def study_deviance(
+    events: Array, size: Array, mu: Array, omega: Array, family: Family, quad_points: int
+) -> tuple[Array, Array]:
+    r"""Deviance of each study, shape (k,), from mean `mu` with variance `omega`, and its sign.
+
+    The sign is that of the study's own best mean minus `mu`.
+
+    For a study with likelihood :math:`\ell_i(\eta, \omega) = \log\int f(x_i \mid \eta +
+    \sqrt{\omega}u)\phi(u)\,du` the deviance is
+
+    .. math:: d_i = 2\{\max_\eta \ell_i(\eta, \omega) - \ell_i(\mu, \omega)\},
+
+    the likelihood-ratio statistic for a shift of the mean of this study alone. For a normal effect
+    with variance :math:`v_i` it is exactly :math:`(y_i-\mu)^2/(v_i+\omega)`, so that its signed
+    root is what a standardised residual is for inverse variance (deviance residuals: Pierce and
+    Schafer 1986, doi:10.1080/01621459.1986.10478361). Zero and full cells need no special care:
+    their maximum is :math:`\ell_i = 0` at an infinite logit.
+    """
+    nodes = gauss_hermite(quad_points)
+    studies = prepare_counts(family, events, size)
+    at_mu = study_terms(studies, mu, omega, nodes).value
+    best = np.zeros(mu.shape)
+    sign = np.where(studies.t_saturated > 0, 1.0, -1.0)
+    inside = np.flatnonzero(np.isfinite(studies.t_saturated))
+    if inside.size:
+        part, w = studies.take(inside), omega[inside]
+        eta = part.t_saturated.copy()
+        for _ in range(100):
+            terms = study_terms(part, eta, w, nodes)
+            step = np.clip(-terms.eta / np.minimum(terms.eta_eta, -1e-300), -1.0, 1.0)
+            eta = eta + step
+            if not (np.abs(step) > 1e-10 * (1.0 + np.abs(eta))).any():
+                break
+        best[inside] = study_terms(part, eta, w, nodes).value
+        sign[inside] = np.where(eta >= mu[inside], 1.0, -1.0)
+    return np.maximum(2.0 * (best - at_mu), 0.0), sign
 
 
 def _spread(model: Model, size: Array | None, vi: Array, mu: Array, tau2: Array) -> Array:
@@ -323,10 +363,10 @@ def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
         contribution
             Part of the study in the Q statistic at the fitted between-study variance,
             (yi - mu)^2/(vi + tau2), which for a common effect is its part of Cochran's Q. For
-            likelihood models the study's deviance at (mu, tau2)
-            (`helpers.engine.aftercare.deviance.study_deviance`); without a random effect these add
-            up to the likelihood-ratio test of heterogeneity. Beta-binomial: the square of
-            Pearson's residual. That of a cluster is the sum over its studies.
+            likelihood models the study's deviance at (mu, tau2) (`study_deviance`); without a
+            random effect these add up to the likelihood-ratio test of heterogeneity.
+            Beta-binomial: the square of Pearson's residual. That of a cluster is the sum over its
+            studies.
         influence
             (mu - mu without the study)^2 over the model-based variance of the latter.
         converged

@@ -6,9 +6,9 @@ the smaller probability, so that large studies and certain outcomes cost no digi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,7 @@ _ONE = np.ones(())
 DELTA_MAX = 300.0  # exp(2 * 300) is finite: squares of exponentials cannot overflow
 
 
-@dataclass(frozen=True, slots=True)
-class Studies:
+class Studies(NamedTuple):
     """Counts of studies with what every evaluation needs of them, prepared once.
 
     A study with ``n = 0`` contributes exactly nothing; masks are expressed in this way.
@@ -39,47 +38,21 @@ class Studies:
     side: Array  # 1, or -1 where an event is what happens to most
     small: Array  # saturated probability of the rarer outcome, 0 at the edges
 
+    def each(self, pick: Callable[[Array], Array]) -> Studies:
+        """Do the same with every array."""
+        return Studies(self.family, *map(pick, self[1:]))
+
     def take(self, index: NDArray[np.intp]) -> Studies:
         """Rows ``index`` of the leading axis."""
-        return Studies(
-            self.family,
-            self.x[index],
-            self.n[index],
-            self.t_saturated[index],
-            self.t_guess[index],
-            self.v_guess[index],
-            self.centre[index],
-            self.side[index],
-            self.small[index],
-        )
+        return self.each(lambda a: a[index])
 
     def places(self, index: slice | NDArray[np.intp]) -> Studies:
         """Studies ``index`` of the last axis."""
-        return Studies(
-            self.family,
-            self.x[..., index],
-            self.n[..., index],
-            self.t_saturated[..., index],
-            self.t_guess[..., index],
-            self.v_guess[..., index],
-            self.centre[..., index],
-            self.side[..., index],
-            self.small[..., index],
-        )
+        return self.each(lambda a: a[..., index])
 
     def grid(self) -> Studies:
         """Insert an axis before the last one (for a grid of parameter values per row)."""
-        return Studies(
-            self.family,
-            self.x[..., None, :],
-            self.n[..., None, :],
-            self.t_saturated[..., None, :],
-            self.t_guess[..., None, :],
-            self.v_guess[..., None, :],
-            self.centre[..., None, :],
-            self.side[..., None, :],
-            self.small[..., None, :],
-        )
+        return self.each(lambda a: a[..., None, :])
 
 
 def prepare(family: Family, x: Array, n: Array) -> Studies:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...arguments import Array
 from ...door import pd
 from ...errors import UnsupportedError
-from ..cost import Kind, announce
+from ..cost import announce
 from ..counts.common import family_of
 from ..counts.kernel import StudyTerms, gauss_hermite, study_terms
 from ..counts.optimise import FitStatus
@@ -207,7 +207,7 @@ class Model:
         single = self.clusters is None and self.options.model != BETA_BINOMIAL
         return self.k >= ONE_BY_ONE and single and not slow
 
-    def _kind(self, *, new: bool, profiles: bool) -> Kind:
+    def _kind(self, *, new: bool, profiles: bool) -> str:
         """Name what a fit is, for its cost."""
         if not self.likelihood:
             return "effects"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
-from ..cost import Kind, announce
+from ..cost import announce
 from ..counts.nested import fit_nested_counts
 from ..counts.optimise import FitStatus
 from ..normal.intervals import Limits, symmetric_limits
@@ -99,7 +99,7 @@ def fit_levels(
     if not at.size:
         return out
     held = [None if f is None else f[at] for f in (between, within)]
-    kind: Kind = "clusters of counts" if model.likelihood else "clusters of effects"
+    kind = "clusters of counts" if model.likelihood else "clusters of effects"
     announce(kind, at.size, model.k)
     if model.likelihood:
         x, size = model.counts

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...door import pd
 from ...errors import MetaAnalysisError, UnsupportedError
+from ..studies import StudyData
 from .fits import Selections
-
-
-class UnitRows(Protocol):
-    """Rows given, and which of them take part (`helpers.engine.studies.StudyData`)."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """All rows."""
-        ...
-
-    @property
-    def included(self) -> NDArray[np.bool_]:
-        """Whether a row takes part."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +47,7 @@ def without_each(codes: NDArray[np.intp]) -> Selections:
     return Selections(int(codes.max()) + 1, lambda row: codes != row)
 
 
-def units_of(rows: UnitRows, by: Any = None, columns: pd.DataFrame | None = None) -> Units:
+def units_of(rows: StudyData, by: Any = None, columns: pd.DataFrame | None = None) -> Units:
     """Read what is to be left out together; default: each study is on its own.
 
     `by` is a column of `columns` (one row for each row given, indexed by study), one value for each
@@ -86,7 +73,7 @@ def units_of(rows: UnitRows, by: Any = None, columns: pd.DataFrame | None = None
     return Units(np.array([order[label] for label in names]), tuple(order), str(name or "cluster"))
 
 
-def values_of(rows: UnitRows, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
+def values_of(rows: StudyData, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
     """One value for each included study, indexed by study."""
     keep = rows.included
     labels = [s for s, taken in zip(rows.labels, keep, strict=True) if taken]
