@@ -191,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
             (options.output / f"{path.stem}.pdf").write_bytes(printed(page, path))
             (options.output / f"{path.stem}.pptx").write_bytes(powerpoint(read(page, path)))
         browser.close()
-    print(f"{options.output}: {len(sets)} sets, each as PDF and as PowerPoint file")
+    print(f"{options.output}: each set as PDF and as PowerPoint file; sets: {len(sets)}")
     return 0
 
 

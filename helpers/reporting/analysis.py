@@ -408,9 +408,12 @@ def _regression(
     """Fit one moderator with the model of the pooled estimate."""
     if fit.model == "common":
         raise UnsupportedError("a common effect leaves nothing for a moderator to explain")
-    if int(data[column].notna().sum()) < 4:
-        raise UnsupportedError(f"fewer than four studies have a value of {column!r}")
-    if data[column].nunique() < 2:
+    values = data[column][fit.data.included].dropna()
+    if len(values) < 4:
+        raise UnsupportedError(
+            f"fewer than four studies in the analysis have a value of {column!r}"
+        )
+    if values.nunique() < 2:
         raise UnsupportedError(f"{column!r} has the same value everywhere")
     return meta_regression(data, quoted(column), **counts, measure=fit.measure, model=fit.model)
 

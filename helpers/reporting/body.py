@@ -14,7 +14,7 @@ from ..views.plots import Picture
 from ..views.subject import Subject
 from . import document, sentences, tables
 from .analysis import Analysis, NotComputed
-from .cautions import cautions_of
+from .cautions import TABLE, ListedCaution, cautions_of
 from .citations import bibliography, citation
 from .exports import DPI
 from .files import ARCHIVE
@@ -169,9 +169,7 @@ def files_section(files: Iterable[str], subject: Subject) -> Section:
 def _summary(analysis: Analysis, subject: Subject) -> Section:
     fit = analysis.fit
     paper = sentences.for_a_paper(analysis, subject, methods=False)
-    numbers = {
-        subject.studies: printing.count(fit.k),
-    }
+    numbers = {subject.study if fit.k == 1 else subject.studies: printing.count(fit.k)}
     if fit.n is not None:
         numbers[subject.n.lower()] = printing.count(fit.n)
     elif fit.time is not None:
@@ -183,11 +181,29 @@ def _summary(analysis: Analysis, subject: Subject) -> Section:
         "The answer",
         (
             paragraph(sentences.answer(analysis, subject), "answer"),
+            *_of_the_table(analysis, subject),
             str(prose.facts(numbers)),
             "<h3>How to report it</h3>",
             f"<blockquote>{paragraph(paper)}</blockquote>",
         ),
     )
+
+
+def _of_the_table(analysis: Analysis, subject: Subject) -> list[str]:
+    """Say beside the answer what looks odd in the table: the answer may be wrong because of it."""
+    found = [one for one in cautions_of(analysis) if one.where == TABLE]
+    if not found:
+        return []
+    return ["<h3>Check first</h3>", _list((_words_of(one, subject) for one in found), "cautions")]
+
+
+def _words_of(one: ListedCaution, subject: Subject) -> str:
+    """Write what a caution says, and below it what to do."""
+    message, advice = (
+        escape(sentences.own_nouns(text, subject), quote=False)
+        for text in (one.message, one.advice)
+    )
+    return f'{message} <span class="advice">{advice}</span>' if advice else message
 
 
 def left_out(analysis: Analysis) -> list[str]:
@@ -207,7 +223,7 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
     roles: list[tuple[str, Any]] = [
         (subject.study, columns.study),
         ("events", columns.events),
-        ("people at risk", columns.n),
+        (f"{subject.people} at risk", columns.n),
         ("person-years", columns.time),
         (f"effects ({columns.scale.replace('-', ' ')})", columns.effect),
         ("standard errors", columns.se),
@@ -225,16 +241,19 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
         for role, name in roles
         if name is not None
     ]
-    rule = "counts are whole numbers, no row has more events than people"
+    rule = f"counts are whole numbers, no row has more events than {subject.people}"
     if fit.n is None:
         rule = "counts are whole numbers, person-time is above 0"
     if columns.effect is not None:
         spread = "variances" if columns.variance else "standard errors"
         rule = "each effect lies between its limits" if columns.lower else f"{spread} are above 0"
+    labels = data[columns.study].astype(str)
+    again = labels.str.fullmatch(r".* \(row [0-9]+\)").any()
+    once = "a label used more than once got its row, " if again else "each label is used once, "
     body = [
         paragraph(
-            f"The table has {printing.counted(len(data), 'row')} and passed every check: each "
-            f"label is used once, {rule}, and numeric columns contain numbers. Each row is one "
+            f"The table has {printing.counted(len(data), 'row')} and passed every check: {once}"
+            f"{rule}, and numeric columns contain numbers. Each row is taken as one "
             f"{subject.study}."
         ),
         _list(used),
@@ -264,11 +283,12 @@ def _data(analysis: Analysis, subject: Subject) -> Section:
             )
         )
     if analysis.unused:
+        numeric = any(data[name].dtype.kind in "iuf" for name in analysis.unused)
+        role = "moderator (covariate)" if numeric else "group, a cluster or a rating"
         body.append(
             paragraph(
-                f"Not used: {printing.listing(analysis.unused)}. A numeric column is "
-                "used as a moderator only when it is named as a covariate; decide this before you "
-                "look at the results."
+                f"Not used: {printing.listing(analysis.unused)}. Such a column is used as a {role} "
+                "only when it is named; decide this before you look at the results."
             )
         )
     return Section("table", "The table", tuple(body))
@@ -295,7 +315,7 @@ def _regressions(analysis: Analysis, subject: Subject, pictures: Mapping[str, st
 
 
 def _cautions(analysis: Analysis, subject: Subject) -> Section:
-    found = cautions_of(analysis)
+    found = [one for one in cautions_of(analysis) if one.where != TABLE]
     general = [
         *(
             [
@@ -307,22 +327,19 @@ def _cautions(analysis: Analysis, subject: Subject) -> Section:
             if analysis.fit.events is None
             else ["A rate per person-time assumes that the risk is constant over time."]
         ),
-        f"If {subject.studies} share people, every interval is too narrow; the table cannot show "
-        "this."
+        f"If {subject.studies} share {subject.people}, every interval is too narrow; the "
+        "table cannot show this."
         if analysis.columns.cluster is None
-        else f"If {subject.studies} share people, every interval that takes them as independent "
-        "is too narrow.",
+        else f"If {subject.studies} share {subject.people}, every interval that takes "
+        "them as independent is too narrow.",
         f"Nothing here shows whether the {subject.studies} were selected without bias or address "
         "the same question.",
     ]
-    lines = []
-    for one in found:
-        message, advice = (
-            escape(sentences.own_nouns(text, subject), quote=False)
-            for text in (one.message, one.advice)
-        )
-        line = f"<strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): {message}"
-        lines.append(f'{line} <span class="advice">{advice}</span>' if advice else line)
+    lines = [
+        f"<strong>{escape(one.where)}</strong> (<code>{escape(one.code)}</code>): "
+        f"{_words_of(one, subject)}"
+        for one in found
+    ]
     head = (
         f"The fits raise {printing.counted(len(found), 'caution')}, each followed by what to do."
         if found

@@ -12,11 +12,15 @@ from .. import printing
 if TYPE_CHECKING:
     from .analysis import Analysis
 
-__all__ = ["ADVICE", "ListedCaution", "cautions_of"]
+__all__ = ["ADVICE", "TABLE", "ListedCaution", "cautions_of"]
 
 with Path(__file__).with_name("advice.toml").open("rb") as _file:
     #: Code of a caution -> what to do about it.
     ADVICE: dict[str, str] = tomllib.load(_file)
+
+
+#: Where the cautions arise that are about the table and not about a result.
+TABLE = "The table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ def cautions_of(analysis: Analysis) -> tuple[ListedCaution, ...]:
     ['single-study', 'sparse-cells']
     """
     parts: list[tuple[str, Any]] = [
-        ("The table", analysis.remarks),
+        (TABLE, analysis.remarks),
         ("Pooled estimate", analysis.fit),
         ("Second model", analysis.beside),
         ("Subgroups", analysis.groups),

@@ -219,14 +219,14 @@ def _report(options: argparse.Namespace) -> int:
         made = report(
             options.table, covariates=options.covariate, subject=subject, progress=tell, **choices
         )
-        if not options.quiet:
-            if made.analysis.understood:
-                print(f"Read as: {made.analysis.understood}.", file=sys.stderr)
-            for one in left_out(made.analysis):
-                print(f"Left out: {one}.", file=sys.stderr)
-            for remark in made.analysis.remarks:
-                print(f"Caution: {remark.message} {ADVICE.get(remark.code, '')}", file=sys.stderr)
         folder = made.write(options.out or f"{Path(options.table).stem}-report")
-    print(made.answer)
+    if not options.quiet:
+        if made.analysis.understood:
+            print(f"Read as: {made.analysis.understood}.", file=sys.stderr)
+        for one in left_out(made.analysis):
+            print(f"Left out: {one}.", file=sys.stderr)
+    print(made.answer, flush=True)
+    for remark in made.analysis.remarks:  # no progress: the answer may be wrong because of it
+        print(f"Caution: {remark.message} {ADVICE.get(remark.code, '')}", file=sys.stderr)
     print(folder / "report.html")
     return 0

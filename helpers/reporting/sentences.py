@@ -12,6 +12,7 @@ from ..engine.normal.tau2_intervals import is_empty
 from ..engine.options import FEW_STUDIES, default_tau2_ci
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..evidence.given import LIMITS_LEVEL
+from ..evidence.opening import plain_name
 from ..models.population import differs_from_median
 from ..views.subgroup_sentences import between_verdict
 from ..views.subject import Subject
@@ -87,11 +88,11 @@ _STUDY = re.compile(r"\b(?P<article>[Aa] )?(?<!-)(?P<first>[Ss])tud(?P<end>y|ies
 
 
 def own_nouns(text: str, subject: Subject) -> str:
-    """Call the studies of a message what the reader calls them; terms with hyphens stay.
+    """Call studies and patients of a message what the reader calls them; terms with hyphens stay.
 
-    >>> arms = Subject(study="arm", studies="arms")
-    >>> own_nouns("Studies differ; a study has small-study effects.", arms)
-    'Arms differ; an arm has small-study effects.'
+    >>> arms = Subject(study="arm", studies="arms", people="mice")
+    >>> own_nouns("Studies share patients; a study has small-study effects.", arms)
+    'Arms share mice; an arm has small-study effects.'
     """
 
     def named(found: re.Match[str]) -> str:
@@ -102,7 +103,7 @@ def own_nouns(text: str, subject: Subject) -> str:
             article = f"{article[0]}n "
         return article + noun
 
-    return _STUDY.sub(named, text)
+    return _STUDY.sub(named, re.sub(r"\bpatients\b", subject.people, text))
 
 
 def answer(analysis: Analysis, subject: Subject) -> str:
@@ -129,7 +130,7 @@ def answer(analysis: Analysis, subject: Subject) -> str:
             f"{_mean(fit, subject)}"
         )
         if fit.n is not None and subject.per == 100:
-            text += f", or {printing.per_many(fit.mean_estimate)} people"
+            text += f", or {printing.per_many(fit.mean_estimate)} {subject.people}"
         text += "."
     expected = _prediction(fit, subject)
     if expected is not None:
@@ -144,7 +145,8 @@ def one_sided(analysis: Analysis, subject: Subject) -> str:
     """Say what is known when no one, or everyone, had the event."""
     fit = analysis.fit
     limits: tuple[float, float] = fit.ci
-    which = f"{'None' if fit.events == 0 else 'All'} of {printing.count(fit.n or 0)} people in"
+    which = "None of" if fit.events == 0 else "All"
+    which += f" {printing.count(fit.n or 0)} {subject.people} in"
     if fit.n is not None:
         counts: Any = [fit.events], [fit.n]
         low, high = study_interval(*counts, method="clopper-pearson", level=fit.level)
@@ -196,9 +198,9 @@ def models(analysis: Analysis, subject: Subject) -> str:
         )
     if fit.n is None:
         return (
-            f"The two models differ by {printing.value(apart, unit, digits)} "
-            f"{printing.lower(subject.outcome)}. The Poisson model uses the counts themselves. "
-            f"{_approximates('log rates', subject)}"
+            f"The two models differ by {printing.value(apart, unit, digits)} per "
+            f"{printing.count(subject.per)} person-years. The Poisson model uses the counts "
+            f"themselves. {_approximates('log rates', subject)}"
         )
     points = printing.value(apart, unit, digits, bare=unit == "percent")
     return (
@@ -263,7 +265,8 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     (place,) = fit.design.moderators  # one slope, and it is not the intercept
     row = fit.coefficients.iloc[place]
     more = "higher" if row["estimate"] > 0 else "lower"
-    unit = f"each additional unit of {printing.readable(column)}"
+    name = printing.readable(column)
+    unit = f"each additional {'' if plain_name(name).endswith('year') else 'unit of '}{name}"
     if column == analysis.columns.follow_up:
         unit = f"each additional {analysis.columns.follow_up_unit.removesuffix('s')} of follow-up"
     limits = (row["ci_lower"], row["ci_upper"])
@@ -284,7 +287,9 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
             "well be due to chance."
         )
     return (
-        text + f". A trend across {subject.studies} need not apply to the people within them." + few
+        text
+        + f". A trend across {subject.studies} need not apply to the {subject.people} within them."
+        + few
     )
 
 
@@ -352,10 +357,13 @@ def rates(analysis: Analysis, subject: Subject) -> str:
     """Say how often events come per person-time."""
     assert analysis.rates is not None
     fit = analysis.rates
+    where = f"pooled over {printing.counted(fit.k, *subject.noun)}"
+    if fit.k == 1:
+        where = f"in the only {subject.study}"
     return (
         f"Per 100 person-years there are {printing.estimate(fit, 1, unit='number')} "
-        f"{printing.lower(subject.events)}, pooled over {printing.counted(fit.k, *subject.noun)} "
-        f"with follow-up. Person-time is approximated by {subject.people} times follow-up."
+        f"{printing.lower(subject.events)}, {where} with follow-up. Person-time is approximated "
+        f"by {subject.people} times follow-up."
     )
 
 

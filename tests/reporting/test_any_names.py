@@ -79,7 +79,7 @@ def test_the_picture_of_a_covariate_shows_its_values_whatever_its_name(name, any
     picture = plots.show(plots.bubble(fit), "bubble")
     values = np.multiply(SQUARES, READABLE.index(name) + 1)
     shown = re.findall(r">([\d,.]+)</td>", picture.table.body)
-    assert {printing.number(value, 1) for value in values} <= set(shown)
+    assert {printing.number(value, 0) for value in values} <= set(shown)
 
 
 def test_a_group_may_have_any_name(any_names):

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from report_tools import EDGE, analysed, case, codes, edge
 
 import helpers
+from helpers import printing
 from helpers.evidence import EvidenceError
 from helpers.evidence.own import read_own
 from helpers.reporting import ADVICE, report
-from helpers.reporting.cautions import cautions_of
+from helpers.reporting.cautions import TABLE, cautions_of
 
 
 def test_a_row_that_is_the_sum_of_the_others_is_pointed_out():
@@ -113,11 +115,39 @@ def test_missing_counts_leave_the_row_out_by_name():
     )
 
 
+@pytest.mark.parametrize("number", [2, 16])
+def test_what_is_odd_in_the_table_stands_beside_the_answer_and_not_among_the_fits(number):
+    made = report(case(number))
+    page = BeautifulSoup(made.html, "html.parser")
+    answer, later = (page.find(id=name).parent.get_text(" ") for name in ("answer", "cautions"))
+    for one in made.analysis.remarks:
+        assert one.message in answer
+        assert ADVICE[one.code] in answer
+        assert one.message not in later
+    of_fits = [one for one in cautions_of(made.analysis) if one.where != TABLE]
+    assert f"raise {printing.counted(len(of_fits), 'caution')}" in later
+    assert ("Check first" in answer) == bool(made.analysis.remarks) == (number == 2)
+
+
+@pytest.mark.parametrize("label", ["A", "B"])
+def test_the_page_does_not_say_that_a_label_is_used_once_where_it_is_used_twice(label):
+    made = report(f"study,events,n\nA,6,40\n{label},9,50\nC,7,60\n".encode())
+    assert ("each label is used once" in made.html) == (label == "B")
+    assert ("a label used more than once got its row" in made.html) == (label == "A")
+
+
+def test_what_to_do_about_a_caution_fits_counts_of_people_and_of_person_years():
+    rows = "A,0,40,x\nB,5,50,x\nC,7,60,y\nD,3,80,y\n"
+    for size in ("n", "person_years"):
+        made = report(f"study,events,{size},group\n{rows}".encode(), model="random")
+        assert "binomial" not in " ".join(one.advice for one in cautions_of(made.analysis))
+
+
 def test_words_for_missing_numbers_can_be_added():
-    content = "study,events,n\nA,3,40\nB,k.A.,50\nC,–,20\nD,4,50\n".encode()
-    with pytest.raises(EvidenceError, match=r"k\.A\."):
+    content = "study,events,n\nA,3,40\nB,entf.,50\nC,–,20\nD,4,50\n".encode()
+    with pytest.raises(EvidenceError, match=r"entf\."):
         read_own(content, {})
-    found = analysed(content, missing=["k.A."])
+    found = analysed(content, missing=["entf."])
     assert list(found.fit.data.reason) == ["", "events missing", "events missing", ""]
     with pytest.raises(EvidenceError, match="no row with both counts"):
         read_own(b"study,events,n\nA,NA,40\nB,3,NR\n", {})

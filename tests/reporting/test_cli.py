@@ -121,6 +121,9 @@ def test_what_is_left_out_and_what_looks_odd_is_said_with_what_to_do(table, caps
     (caution,) = [line for line in said if line.startswith("Caution: ")]
     assert "“Total” (row 5)" in caution
     assert caution.endswith("Delete the row if it is a total, and run the report again.")
+    assert said[-1] == caution  # behind the progress, beside the answer
+    assert main(["report", str(table), "--quiet"]) == 0
+    assert capsys.readouterr().err.splitlines() == [caution]
 
 
 def test_a_long_computation_is_said_by_the_progress_alone(table, monkeypatch, capsys):

@@ -33,7 +33,7 @@ def test_zero_events_are_answered_by_an_exact_interval():
     assert f"0.0 to {100 * upper:.1f}" in made.answer
     assert made.analysis.beside is None
     assert made.analysis.fit.estimate == 0
-    assert "None of 110 people" in made.answer
+    assert "None of 110 participants" in made.answer
     # a variance between cohorts that nothing shows would make any prediction a fiction
     assert "prediction" not in made.pictures
     assert "prediction interval)" not in made.html

@@ -123,6 +123,7 @@ def test_a_report_calls_studies_what_its_reader_calls_them(tmp_path):
     # terms with a hyphen are those of the method
     others = r"[^.]*(?<![-\w])(?:stud(?:y|ies)|cohorts?)\b(?!-)[^.]*"
     assert re.findall(others, words, re.IGNORECASE) == []
+    assert not re.findall(r"[^.]*\b(?:people|participants|patients)\b[^.]*", words)
     assert "median arm; the mean across arms is " in words
     assert "35 relapses among 210 mice in five arms were analysed." in words
     assert "each additional month of follow-up is associated" in words
@@ -147,7 +148,7 @@ def test_nouns_that_nobody_gave_are_those_of_the_columns(study, n, nouns):
 def test_no_sentence_of_the_text_stands_twice(our_page):
     paragraphs = re.findall(r"<p(?: class=\"answer\")?>(.*?)</p>", our_page, flags=re.S)
     said = [one for text in paragraphs for one in re.split(r"(?<=[a-z\])]\.) ", text)]
-    general = "A trend across cohorts need not apply to the people within them."
+    general = "A trend across cohorts need not apply to the patients within them."
     twice = {one for one in said if said.count(one) > 1 and len(one) > 20}
     assert twice <= {general}  # it belongs to each moderator
 

@@ -111,3 +111,23 @@ def test_the_study_that_the_text_is_about_is_named(by_months):
     assert longest in {t.get_text() for t in bubble(by_months, name=[longest]).texts}
     with pytest.raises(MetaAnalysisError, match="no such study"):
         bubble(by_months, name=["Nobody 2020"])
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([2012, 2015, 2018, 2024, 2020, 2021], "is 2012, and"),  # years have no separator
+        ([12, 1500, 40, 60, 80, 90], "is 12, and"),
+        ([0.12, 0.45, 0.2, 0.3, 0.4, 0.41], "is 0.12, and"),
+        ([12.5, 30.0, 20.0, 18.0, 40.0, 50.0], "is 12.5, and"),
+    ],
+)
+def test_a_moderator_is_printed_as_it_was_given(values, said):
+    rows = pd.DataFrame({
+        "study": list("abcdef"), "events": [3, 5, 9, 4, 8, 7], "n": 80, "given": values,
+    })  # fmt: skip
+    fit = meta_regression(rows, "given", study="study", events="events", n="n")
+    picture = show(bubble(fit), "bubble")
+    assert said in picture.caption
+    cell = said.removeprefix("is ").removesuffix(", and")
+    assert f">{cell}</td>" in picture.table.body

@@ -240,7 +240,9 @@ class Setting:
             found.append({name: joined([part[name] for part in parts]) for name in parts[0]})
             for name, lines in found[-1].items():
                 if not bool(lines.defined.all()):
-                    raise MetaAnalysisError(f"{name}: not defined in a simulated data set")
+                    raise MetaAnalysisError(
+                        f"{name} cannot be computed in every simulated data set"
+                    )
         return found
 
     def tested(self, events: Array, tests: Sequence[str] | None) -> dict[str, Lines]:

@@ -73,7 +73,9 @@ def line_test(
         keys = [*keys, "knapp2003"] if ci_method == "knapp-hartung" else keys
     else:
         how = f"{weight_words} and multiplicative dispersion"
-    reference = "the normal distribution" if df is None else f"t with {df:.0f} degrees of freedom"
+    reference = "the normal distribution"
+    if df is not None:
+        reference = f"t with {df:.0f} degree{'' if df == 1 else 's'} of freedom"
     rescaled = " with Knapp-Hartung standard errors" if ci_method == "knapp-hartung" else ""
     what = "effects" if data.measure.kind == "effect" else f"{data.measure.label}s"
     limit: dict[str, Any] = {}

@@ -326,7 +326,8 @@ def _rows(
             f"Test of one common {'value' if fit.kind == 'effect' else 'rate'} ({h.test})",
             unknown
             if fit.one_sided
-            else f"{printing.number(h.Q, 1)} on {h.df} degrees of freedom, {printing.p_value(h.p)}"
+            else f"{printing.number(h.Q, 1)} on {h.df} {'degree' if h.df == 1 else 'degrees'} of "
+            f"freedom, {printing.p_value(h.p)}"
             if h.df
             else "needs two studies",
         ),

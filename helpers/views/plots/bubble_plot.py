@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -199,12 +200,30 @@ def _fitted(
     shown = [printing.value(v, unit, digits) for v in lines["estimate"]]
     values = moderator.astype(float)
     name, size = named
-    least, most = (printing.number(value, 1) for value in (values.min(), values.max()))
+    least, most = map(_as_given(values), (values.min(), values.max()))
     return (
         f"Fitted mean {printing.lower(subject.outcome)} is {shown[0]} where "
         f"{printing.lower(name)} is {least}{f' {size}' if size else ''}, and {shown[-1]} "
         f"where it is {most}."
     )
+
+
+def _as_given(moderator: pd.Series[Any]) -> Callable[[float], str]:
+    """Print values of a moderator: whole numbers as such, others with digits that tell them apart.
+
+    >>> [_as_given(pd.Series(values))(values[0]) for values in ([2012, 2020], [2012, 120])]
+    ['2012', '2,012']
+    >>> [_as_given(pd.Series(values))(values[0]) for values in ([28.0, 3.5], [0.12, 0.45])]
+    ['28.0', '0.12']
+    """
+    values = moderator.dropna().astype(float)
+    if (values % 1 == 0).all():
+        if values.between(1800, 2100).all():  # years
+            return lambda value: f"{value:.0f}"
+        return lambda value: printing.number(value, 0)
+    span = float(values.max() - values.min()) or 1.0
+    digits = max(1, 1 - math.floor(math.log10(span)))
+    return lambda value: printing.number(value, digits)
 
 
 def _digits(unit: printing.Unit, values: Iterable[float]) -> int:
@@ -249,7 +268,7 @@ def _table(
         f"{printing.capital(subject.studies)} by {name}: the numbers behind the figure",
         {
             "study": (printing.capital(subject.study), ""),
-            "moderator": (printing.capital(words), "number1"),
+            "moderator": (printing.capital(words), _as_given(shown["moderator"])),
             "events": "", "n": "",
             "estimate": usual.get(unit, other),
             "weight": (f"Weight{printing.IN_PERCENT}", "number1"),
