@@ -136,7 +136,8 @@ def answer(analysis: Analysis, subject: Subject) -> str:
     if expected is not None:
         what = "value" if fit.kind == "effect" else "rate"
         text += (
-            f" The true {what} of a new, similar {subject.study} may lie anywhere from {expected}."
+            f" The {printing.level_text(fit.level)} prediction interval for the true {what} of a "
+            f"new, similar {subject.study} is {expected}."
         )
     return text
 

@@ -93,7 +93,8 @@ RULES = {
         "confidence limit is more than twice the lower."
     ),
     "small-study effects": (
-        "One level down when the test with weights from size alone gives p below one in ten."
+        "One level down when the test with weights from size alone gives p below one in ten. A "
+        "larger p-value is not evidence against such effects: the test may miss them."
     ),
 }
 WIDE, VERY_WIDE = 3.0, 6.0
@@ -402,7 +403,8 @@ def new_cohort_words(fit: PoolResult, *, name: bool = False) -> str:
         label = "prediction interval was"
         return f"the {printing.interval(limits, fit.level, digits=_DIGITS['percent'], name=label)}"
     where = printing.percent_range(limits)
-    return f"the true rate of a new, similar cohort may lie anywhere from {where}"
+    level = printing.level_text(fit.level)
+    return f"the {level} prediction interval for the true rate of a new, similar cohort is {where}"
 
 
 def _indirectness(part: pd.DataFrame) -> Judgement:

@@ -389,7 +389,7 @@ def test_three_cohorts_get_no_prediction_interval_but_a_sentence(name):
     said = once(name, "three cohorts").sentences
     spoken = " ".join(said.values())
     assert "three cohorts are too few to estimate how true rates vary" in spoken
-    assert "may lie anywhere" not in spoken
+    assert "prediction interval for the true rate" not in spoken
     assert "prediction interval was" not in spoken
     everything = " ".join(once(name, "as it is").sentences.values())
     assert "cannot tell" not in everything

@@ -224,6 +224,7 @@ def test_a_new_cohort_gets_an_interval_only_where_tau2_can_be_judged(events, n, 
         half = 2.4469118511 * (fit.tau2 + fit.se_model**2) ** 0.5
         low, high = (1 / (1 + np.exp(-(fit.mu + sign * half))) for sign in (-1, 1))
         assert f"{100 * low:.1f} to {100 * high:.1f}" in words
+        assert "the 95% prediction interval" in words  # its limits are no bounds
         assert new_cohort_words(fit, name=True).startswith("the 95%")
 
 

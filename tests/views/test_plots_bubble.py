@@ -84,6 +84,7 @@ def test_words_hold_the_test_and_the_ends_of_the_line(by_months):
     note = note_of(bubble(by_months, xlabel="months"))
     assert "26 cohorts" in note.alt
     assert f"{by_months.R2:.0f}" in note.caption
+    assert "mean" not in note.caption  # transformed back, the line is that of the median study
     assert all(name in note.table.text for name in by_months.labels)
 
 

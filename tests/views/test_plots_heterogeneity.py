@@ -213,6 +213,12 @@ def test_prediction_shows_studies_mean_and_new_study(whole):
     assert printing.estimate(whole) in note.caption
 
 
+def test_the_caption_gives_the_level_of_the_range_of_a_new_study():
+    """Without its level, "may lie from 2 to 16%" reads as if nothing could lie beyond."""
+    fit = pool(events=[3, 9, 5, 14, 2], n=[60] * 5, model="glmm", level=0.9)
+    assert "the 90% prediction interval for the true value" in note_of(prediction(fit)).caption
+
+
 def test_a_common_effect_has_nothing_to_predict():
     fit = pool(events=[3, 4, 5], n=[50, 60, 70], model="common")
     with pytest.raises(UnsupportedError):

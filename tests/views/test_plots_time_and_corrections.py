@@ -107,6 +107,7 @@ def test_trials_are_filled(cohorts):
 def test_words_of_follow_up_count_the_cohorts_that_are_not_shown(cohorts):
     note = note_of(follow_up(cohorts))
     assert "One cohort without a follow-up time is not shown." in note.caption
+    assert "the mean of the median follow-ups" in note.caption
     whole = note_of(follow_up(cohorts.dropna(subset="median_follow_up_months")))
     assert "not shown" not in whole.caption
 

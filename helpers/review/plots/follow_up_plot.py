@@ -179,8 +179,8 @@ def _note(data: pd.DataFrame, rows: pd.DataFrame, lack: int) -> Note:
         for setting, value in by_setting.items()
     )
     caption = (
-        f"Weighted by patients, mean follow-up is {text}. A mark is a cohort (filled: trial; area: "
-        "patients); the upright line is the mean of its row."
+        f"Weighted by patients, the mean of the median follow-ups is {text}. A mark is a cohort "
+        "(filled: trial; area: patients); the upright line is the mean of its row."
     )
     if lack:
         words = printing.counted(lack, "cohort").capitalize()

@@ -135,7 +135,7 @@ def guidance_table(
     guidance : DataFrame
         As ``load_context("prevention_guidance")`` gives it.
     evidence : bool
-        Whether to print counter-evidence and indirect evidence in place of guidance.
+        Whether to print direct and indirect evidence in place of guidance.
     name : str, optional
 
     Examples
@@ -144,8 +144,8 @@ def guidance_table(
     >>> guidance_table(load_context("prevention_guidance")).name
     'guidance-by-time'
     """
-    against = guidance["kind"].isin(["counter-evidence", "indirect evidence"])
-    shown = guidance[against if evidence else ~against]
+    bears_on_it = guidance["kind"].isin(["direct evidence", "indirect evidence"])
+    shown = guidance[bears_on_it if evidence else ~bears_on_it]
     action, detail, strength = "Action", "Detail", "Strength, as the source states it"
     if evidence:
         action, detail, strength = "What was studied", "What was found", "Design"

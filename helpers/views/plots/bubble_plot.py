@@ -61,7 +61,7 @@ def bubble(
     -------
     Axes
         Bubbles at the studies' own values with areas in proportion to their weights; line and
-        dark band: fitted mean and its confidence interval; pale band: prediction interval for a
+        dark band: fitted value and its confidence interval; pale band: prediction interval for a
         new study. With a note that ``show`` picks up.
 
     Raises
@@ -202,7 +202,7 @@ def _fitted(
     name, size = named
     least, most = map(_as_given(values), (values.min(), values.max()))
     return (
-        f"Fitted mean {printing.lower(subject.outcome)} is {shown[0]} where "
+        f"Fitted {printing.lower(subject.outcome)} is {shown[0]} where "
         f"{printing.lower(name)} is {least}{f' {size}' if size else ''}, and {shown[-1]} "
         f"where it is {most}."
     )
@@ -243,8 +243,8 @@ def _key(fit: RegressionResult) -> str:
         f"{printing.word(fit.k - fit.p)}."
     )  # fmt: skip
     return (
-        f"Line: fitted mean; dark band its {level} confidence interval{pale}; areas of the bubbles "
-        f"are weights.{few}"
+        f"Line: fitted value; dark band its {level} confidence interval{pale}; areas of the "
+        f"bubbles are weights.{few}"
     )
 
 

@@ -180,14 +180,15 @@ def _note(
     ratio = (upper - lower) / (fit.ci.upper - fit.ci.lower)
     outside = int(((values < lower) | (values > upper)).sum())
     span = printing.value_range(expected, subject.unit(fit))
+    level, wider = printing.level_text(fit.level), printing.number(ratio, 1)
     some = printing.capital(f"{printing.of_total(outside, len(values))} single estimates")
     some += f" {'lies' if outside == 1 else 'lie'} outside"
     return Note(
         title,
         f"{head}, and the {new}. {some} it.",
-        f"Pooled {what} was {pooled}; the true value of a new, similar {subject.study} may lie "
-        f"anywhere from {span}: an interval {printing.number(ratio, 1)} times as wide. {some} the "
-        "band; because of sampling error, estimates vary more than true values.",
+        f"Pooled {what} was {pooled}; the {level} prediction interval for the true value of a new, "
+        f"similar {subject.study} is {span}, {wider} times as wide. {some} the band; because of "
+        "sampling error, estimates vary more than true values.",
         table,
     )
 
