@@ -120,6 +120,7 @@ TYPED: dict[str, dict[str, dict[str, str]]] = {
         "another measure": {LOGIT: 'measure="arcsine", model="random"'},
         "another estimator": {LOGIT: 'measure="logit", model="random", tau2_method="PM"'},
         "another interval": {GLMM: 'model="glmm", ci_method="t"'},
+        "another level": {GLMM: f"{GLMM}, level=0.9"},
     },
     "effect_sizes": {
         "another model": {'model="random"': 'model="common"'},
@@ -133,6 +134,7 @@ TYPED: dict[str, dict[str, dict[str, str]]] = {
     "heterogeneity": {
         "another estimator": {'tau2_method="REML", ci_method="wald"': 'tau2_method="ML"'},
         "another interval": {LOGIT: 'measure="logit", model="glmm", ci_method="t"'},
+        "another level": {f"{LOGIT})": f"{LOGIT}, level=0.9)"},
     },
     "small_study_effects": {
         "another model": {LOGIT: 'measure="logit", model="random"'},

@@ -396,6 +396,14 @@ def test_three_cohorts_get_no_prediction_interval_but_a_sentence(name):
     assert "prediction interval was 2.7 to 16.2%" in everything
 
 
+@pytest.mark.parametrize("name", ["question", "heterogeneity"])
+def test_another_level_is_that_of_every_interval_that_a_sentence_gives(name):
+    said = once(name, "another level")
+    values = "".join(re.findall(f"{OPEN}(.*?){CLOSE}", "".join(said.marked.values()), re.S))
+    assert "90%\xa0CI" in values
+    assert "95%\xa0CI" not in values
+
+
 @pytest.mark.parametrize("name", ["question", "pooling"])
 def test_a_rate_of_all_patients_is_named_for_what_it_is(name):
     spoken = " ".join(once(name, "as it is").sentences.values())

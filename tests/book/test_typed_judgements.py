@@ -86,3 +86,43 @@ def test_a_computed_judgement_passes():
 )
 def test_prose_with_values_is_read(source, seen):
     assert judged(said(nbformat.v4.new_markdown_cell(source))) == seen
+
+
+#: Coverage of the forecasts, and rates of pairs: their calls take no level.
+ONE_LEVEL = ("glmm.ci", "paired.ci")
+
+
+def without_level(source: str) -> list[str]:
+    """Give the intervals of results that are printed as if every result had the usual level."""
+    return [
+        ast.unparse(call)
+        for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func) == "printing.interval"
+        and any(isinstance(node, ast.Attribute) and node.attr.endswith("ci")
+                and ast.unparse(node) not in ONE_LEVEL for node in ast.walk(call.args[0]))
+        and len(call.args) < 2
+        and not any(word.arg == "level" for word in call.keywords)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_interval_of_a_result_is_printed_with_the_level_of_the_result(page):
+    """A reader who types another level must not be told that a 90% interval is one of 95%."""
+    cells = nbformat.read(BOOK / f"{page}.ipynb", as_version=4).cells
+    sources = [
+        source
+        for cell in cells
+        for source in (
+            [cell.source]
+            if cell.cell_type == "code"
+            else [found["expression"] for found in EVAL.finditer(cell.source)]
+        )
+    ]
+    assert [one for source in sources for one in without_level(source)] == []
+
+
+def test_an_interval_without_the_level_of_its_result_is_seen():
+    assert without_level("printing.interval(fit.ci, digits=0)")
+    assert not without_level("printing.interval(fit.ci, fit.level)")
+    assert not without_level("printing.interval(posterior.interval())")  # of its own usual level
