@@ -14,15 +14,15 @@ estimated.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import printing
-from ..arguments import Array, whole_number
+from ..arguments import LEVEL, Array, whole_number
 from ..engine.beside import Begun, possible
 from ..engine.cost import announce
 from ..engine.counts.common import common_rate, family_of
@@ -36,6 +36,7 @@ from ..shared_results import shared_in_a_build
 from .subgroup_fits import equal_means
 
 if TYPE_CHECKING:
+    from ..engine.options import Options
     from .subgroup_fits import BetweenTest
     from .subgroup_result import SubgroupResult
 
@@ -91,14 +92,8 @@ class _Setting:
     codes: tuple[int, ...]  # group of each study; both in the order of the table
     size: tuple[float, ...] | None
     vi: tuple[float, ...] | None
-    measure: str
-    likelihood: bool
-    common: bool  # the model of a common effect
+    options: Options  # with one interval for all
     shared: bool  # one tau2 for all groups
-    tau2_method: str | None
-    add: float
-    to: str | None
-    quad_points: int
     mu: float
     tau2: float
     draws: int
@@ -139,15 +134,12 @@ def calibrated_test(
 
 
 def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
-    fits = list(result.groups.values())
-    overall, options = result.overall, result.overall.options
-    data = overall.data
-    counts = data.events is not None
-    group_of = {label: j for j, fit in enumerate(fits) for label in fit.data.labels}
+    overall, data = result.overall, result.overall.data
+    group_of = {label: name for name, fit in result for label in fit.data.labels}
     # studies and groups in the order of the table: neither the draws nor the key of the cache
     # depend on the order of the groups
     rows = [i for i in np.flatnonzero(data.included).tolist() if data.labels[i] in group_of]
-    number: dict[int, int] = {}
+    number: dict[str, int] = {}
     codes = tuple(number.setdefault(group_of[data.labels[i]], len(number)) for i in rows)
 
     def joined(name: str) -> tuple[float, ...]:
@@ -155,16 +147,10 @@ def _setting(result: SubgroupResult, draws: int, seed: int) -> _Setting:
 
     return _Setting(
         codes=codes,
-        size=joined("size") if overall.data.size is not None else None,
-        vi=None if counts else joined("vi"),
-        measure=options.measure,
-        likelihood=options.method == "likelihood",
-        common=options.model == "common",
+        size=joined("size") if data.size is not None else None,
+        vi=None if data.events is not None else joined("vi"),
+        options=replace(overall.options, ci_method="wald", ci_named=True, level=LEVEL, study_ci=""),
         shared=result.group_tau2 == "common",
-        tau2_method=options.tau2_method,
-        add=options.add,
-        to=options.to,
-        quad_points=options.quad_points,
         mu=overall.mu,
         tau2=overall.tau2,
         draws=draws,
@@ -190,7 +176,8 @@ def begin_calibrated_test(result: SubgroupResult) -> None:
 
 
 def _announce(setting: _Setting) -> None:
-    kind = "groups of counts" if setting.likelihood else "groups of effects"
+    counts = setting.options.method == "likelihood"
+    kind = "groups of counts" if counts else "groups of effects"
     announce(kind, setting.draws, len(setting.codes))
 
 
@@ -212,7 +199,7 @@ def _simulated(setting: _Setting) -> Array:
     _announce(setting)
     codes = np.array(setting.codes)
     parts = [np.flatnonzero(codes == j) for j in range(int(codes.max()) + 1)]
-    if setting.likelihood:
+    if setting.options.method == "likelihood":
         mu, cov, sound = _likelihood(setting, _draw_counts(setting), parts)
     else:
         mu, cov, sound = _inverse_variance(setting, parts)
@@ -224,7 +211,7 @@ def _simulated(setting: _Setting) -> Array:
 def _draw_counts(setting: _Setting) -> Array:
     """Events of studies that share one model, shape (draws, k)."""
     assert setting.size is not None
-    measure, n = get_measure(setting.measure), np.array(setting.size)
+    measure, n = get_measure(setting.options.measure), np.array(setting.size)
     rng = np.random.default_rng(setting.seed)
     theta = setting.mu + np.sqrt(setting.tau2) * rng.standard_normal((setting.draws, n.size))
     rate = np.maximum(measure.inverse(theta, n), 0.0)
@@ -240,8 +227,8 @@ def _likelihood(
 
     A group without an event (or full) has an infinite mean and takes no part.
     """
-    n, kind = np.array(setting.size), get_measure(setting.measure).kind
-    family, points = family_of(kind), setting.quad_points
+    n, kind = np.array(setting.size), get_measure(setting.options.measure).kind
+    family, points = family_of(kind), setting.options.quad_points
     total = np.array([x[:, part].sum(axis=1) for part in parts]).T
     size = np.array([n[part].sum() for part in parts])
     mu, se, finite = common_rate(total, np.broadcast_to(size, total.shape), kind)
@@ -250,22 +237,18 @@ def _likelihood(
     sound = np.ones(len(x), dtype=bool)
     # data sets and groups that are fitted together
     blocks: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
-    if not setting.common and setting.shared:
+    common = setting.options.model == "common"
+    if not common and setting.shared:
         patterns = [one for one in np.unique(finite, axis=0) if one.sum() > 1]
         blocks = [((finite == one).all(axis=1), one) for one in patterns]
-    elif not setting.common:
+    elif not common:
         several = [j for j, part in enumerate(parts) if part.size > 1 and finite[:, j].any()]
         blocks = [(finite[:, j], np.arange(len(parts)) == j) for j in several]
     design = np.eye(len(parts))[list(setting.codes)]
     for rows, groups in blocks:
         taken = design[:, groups].any(axis=1)
-        fit = fit_glmm(
-            x[rows][:, taken],
-            n[taken],
-            design[taken][:, groups],
-            family=family,
-            quad_points=points,
-        )
+        own = design[taken][:, groups]
+        fit = fit_glmm(x[rows][:, taken], n[taken], own, family=family, quad_points=points)
         at, of = np.flatnonzero(rows), np.flatnonzero(groups)
         mu[np.ix_(at, of)] = fit.beta
         cov[np.ix_(at, of, of)] = fit.vcov
@@ -284,12 +267,12 @@ def _inverse_variance(
         y = setting.mu + spread * rng.standard_normal((setting.draws, v.size))
         v = np.broadcast_to(v, y.shape)
     else:
-        x, measure = _draw_counts(setting), get_measure(setting.measure)
-        rule: Any = setting.to
-        y, v = measure.effects(x, np.array(setting.size), add=setting.add, to=rule)
+        x, rule = _draw_counts(setting), cast("Any", setting.options.to)
+        measure = get_measure(setting.options.measure)
+        y, v = measure.effects(x, np.array(setting.size), add=setting.options.add, to=rule)
     use = np.isfinite(y) & np.isfinite(v) & (v > 0)
     y, v, c = np.where(use, y, 0.0), np.where(use, v, 1.0), use.astype(float)
-    method = setting.tau2_method or "common"
+    method = setting.options.tau2_method or "common"
     sound, shared = np.ones(len(y), dtype=bool), None
     if setting.shared:
         design = np.eye(len(parts))[list(setting.codes)]
@@ -304,13 +287,9 @@ def _inverse_variance(
     cov[:, np.arange(len(parts)), np.arange(len(parts))] = 1.0
     for j, part in enumerate(parts):
         some = use[:, part].any(axis=1)
-        fit = fit_inverse_variance(
-            y[some][:, part],
-            v[some][:, part],
-            c[some][:, part],
-            method=method,
-            tau2=None if shared is None else shared[some],
-        )
+        own = (one[some][:, part] for one in (y, v, c))
+        given = None if shared is None else shared[some]
+        fit = fit_inverse_variance(*own, method=method, tau2=given)
         mu[some, j], cov[some, j, j] = fit.mu, fit.se**2
         sound[some] &= fit.tau2.converged
     return mu, cov, sound

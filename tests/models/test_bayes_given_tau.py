@@ -85,7 +85,7 @@ def test_the_table_is_on_the_display_scale() -> None:
 def test_other_values_of_tau_leave_the_posterior_of_a_study_as_it_is() -> None:
     post = posterior(events=[0, 1, 0, 2, 0], n=[20, 25, 30, 15, 40])
     before = post.study("Study 2").quantile([0.1, 0.5, 0.9])
-    post.compare({"wide": bayes.Uniform(20.0)})
+    bayes.compare(post, {"wide": bayes.Uniform(20.0)})
     post.trace([0.0, 10.0, 30.0])
     assert post.study("Study 2").quantile([0.1, 0.5, 0.9]) == pytest.approx(before, abs=1e-7)
 

@@ -155,7 +155,7 @@ def test_events_in_a_new_centre_mix_the_binomial_over_the_predictive(sparse):
         assert got.sd == pytest.approx(np.sqrt(variance), rel=1e-7)
         low, high = got.interval(0.9)
         assert got.probabilities[int(low) : int(high) + 1].sum() >= 0.9 - 1e-12
-    assert sparse.predict_events(1).probability_at_least(1) == pytest.approx(rate, rel=1e-9)
+    assert sparse.predict_events(1).probabilities[1] == pytest.approx(rate, rel=1e-9)
     assert sparse.predict_events(20).frame()["cumulative"].iloc[-1] == pytest.approx(1.0)
     with pytest.raises(MetaAnalysisError, match="whole number"):
         sparse.predict_events(0)
@@ -208,7 +208,7 @@ def test_prior_comparison_orders_tau_by_the_width_of_the_prior():
 def test_many_studies_overrule_the_prior():
     events, n = reference_values.counts()
     post = posterior(events=events, n=n, likelihood="normal")
-    table = post.compare({"a": HalfNormal(0.5), "b": HalfCauchy(0.5), "c": Uniform(5.0)})
+    table = compare(post, {"a": HalfNormal(0.5), "b": HalfCauchy(0.5), "c": Uniform(5.0)})
     assert np.ptp(table["estimate"]) < 0.0005
 
 

@@ -12,6 +12,7 @@ import scipy.special
 import scipy.stats
 
 from helpers import load_cohorts, printing, shared_results
+from helpers.engine.options import resolve
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models import subgroup_null
 from helpers.models.pooling import pool, pool_effects
@@ -270,9 +271,8 @@ def test_simulated_studies_are_draws_of_the_one_model(measure, transform) -> Non
     """Studies so large that chance within them is nothing show the normal distribution itself."""
     mu, tau, size = -2.0, 0.4, 1e8
     setting = subgroup_null._Setting(
-        codes=(0, 0, 1), size=(size,) * 3, vi=None, measure=measure, likelihood=True, common=False,
-        shared=False, tau2_method=None, add=0.0, to=None, quad_points=7, mu=mu, tau2=tau**2,
-        draws=2000, seed=1,
+        codes=(0, 0, 1), size=(size,) * 3, vi=None, options=resolve(measure=measure, model="glmm"),
+        shared=False, mu=mu, tau2=tau**2, draws=2000, seed=1,
     )  # fmt: skip
     theta = transform(subgroup_null._draw_counts(setting) / size)
     assert theta.shape == (2000, 3)

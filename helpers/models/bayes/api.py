@@ -118,24 +118,15 @@ def posterior(
     mu_prior = Flat() if mu_prior is None else mu_prior
     if not (np.isfinite(tolerance) and 1e-13 < tolerance < 1e-2):
         raise MetaAnalysisError(f"tolerance={tolerance!r}: expected a number from 1e-13 to 0.01")
-    given = {"events": events, "n": n, "time": time, "yi": yi, "vi": vi, "study": study}
-    if isinstance(data, PoolResult):
+    fit, table = (data, None) if isinstance(data, PoolResult) else (None, data)
+    if fit is not None:
+        given = {"events": events, "n": n, "time": time, "yi": yi, "vi": vi, "study": study}
         named = [name for name, value in given.items() if value is not None]
         if named or measure is not None:
             extra = ", ".join(named) or "measure"
             raise UnsupportedError(f"a fit brings its own studies and measure: leave out {extra}")
-        if likelihood is None:
-            exact = data.model == "glmm" and data.time is None
-            likelihood = "binomial" if exact else "normal"
-        measure, studies = data.measure, data.data
-        if data.time is not None and studies.events is not None:
-            # a Poisson GLMM keeps studies that have no finite log rate without a correction
-            counted = from_counts(
-                None, studies.events, studies.size, studies.labels, get_measure(measure),
-                add=ADD, to=None, needs_effect=True,
-            )  # fmt: skip
-            studies = counted.only(studies.included, "left out of the fit")
-        _check_likelihood(likelihood, measure, counts=studies.events is not None)
+        counts, exact = fit.data.events is not None, fit.model == "glmm" and fit.time is None
+        measure = fit.measure
     else:
         counts = events is not None or n is not None or time is not None
         if counts == (yi is not None or vi is not None):
@@ -144,30 +135,29 @@ def posterior(
             raise UnsupportedError("give n (patients) for proportions or time for rates, not both")
         if (events is None) != (n is None and time is None) or (yi is None) != (vi is None):
             raise UnsupportedError("events need n or time, and yi needs vi")
-        likelihood = likelihood or ("binomial" if counts and time is None else "normal")
+        exact = counts and time is None
         usual = MEASURE if time is None else RATE_MEASURE
         measure = measure or (usual if counts else EFFECT_MEASURE)
-        _check_likelihood(likelihood, measure, counts=counts)
-        scale = get_measure(measure)
-        if counts:
-            if scale.kind != ("proportion" if time is None else "rate"):
-                what = "proportion of n patients" if time is None else "rate of events over time"
-                raise UnsupportedError(f"measure={measure!r} is no {what}")
-            size = n if time is None else time
-            studies = from_counts(
-                data,
-                events,
-                size,
-                study,
-                scale,
-                add=ADD,
-                to=None,
-                needs_effect=likelihood == "normal",
-            )
-        else:
-            if scale.needs_size:
-                raise UnsupportedError(f"measure={measure!r} needs counts for its inverse")
-            studies = from_effects(data, yi, vi, study)
+    likelihood = likelihood or ("binomial" if exact else "normal")
+    _check_likelihood(likelihood, measure, counts=counts)
+    scale, rule = get_measure(measure), {"add": ADD, "to": None}
+    if fit is not None:
+        studies = fit.data
+        if fit.time is not None and counts:
+            # a Poisson GLMM keeps studies that have no finite log rate without a correction
+            given_again = (studies.events, studies.size, studies.labels)
+            counted = from_counts(None, *given_again, scale, **rule, needs_effect=True)
+            studies = counted.only(studies.included, "left out of the fit")
+    elif counts:
+        if scale.kind != ("proportion" if time is None else "rate"):
+            what = "proportion of n patients" if time is None else "rate of events over time"
+            raise UnsupportedError(f"measure={measure!r} is no {what}")
+        size, normal = n if time is None else time, likelihood == "normal"
+        studies = from_counts(table, events, size, study, scale, **rule, needs_effect=normal)
+    else:
+        if scale.needs_size:
+            raise UnsupportedError(f"measure={measure!r} needs counts for its inverse")
+        studies = from_effects(table, yi, vi, study)
     return _solve(studies, likelihood, measure, tau_prior, mu_prior, level_of(level), tolerance)
 
 

@@ -178,10 +178,6 @@ class EventCounts(Shown):
         lower, upper = self.quantile([outside, 1.0 - outside])
         return Interval(float(lower), float(upper))
 
-    def probability_at_least(self, events: int) -> float:
-        """Probability of at least this many events."""
-        return float(self.probabilities[max(0, int(events)) :].sum())
-
     def frame(self) -> pd.DataFrame:
         """Table with index "events" and columns `probability`, `cumulative`."""
         index = pd.RangeIndex(self.n + 1, name="events")

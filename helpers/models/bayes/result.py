@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from ... import printing
 from ...arguments import AnyArray as Array
 from ...arguments import one_of
 from ...door import pd
-from ...engine.effects import get_measure
+from ...engine.effects import Measure, get_measure
 from ...engine.json_values import picked, plain
 from ...engine.literature import Methods, references
 from ...engine.normal.intervals import Interval
@@ -21,7 +21,7 @@ from ...engine.shown import Row, Shown, estimate_row, with_interval
 from ...engine.studies import StudyData
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
-from .display import DisplayMarginal, EventCounts, predict_events
+from .display import DisplayMarginal, EventCounts, population_marginal, predict_events
 from .engine import ErrorBounds, Layer, Model
 from .marginal import Marginal
 from .priors import MuPrior, TauPrior
@@ -68,20 +68,16 @@ class Posterior(Shown):
 
     def _headline(self) -> str:
         priors = f"τ {self.tau_prior.label}, μ {self.mu_prior.label}"
-        return f"{self.likelihood} likelihood, {get_measure(self.measure).label}; {priors}"
+        return f"{self.likelihood} likelihood, {self._scale.label}; {priors}"
 
     def _said(self) -> Iterator[Row]:
         yield "studies", printing.count(self.k)
         yield estimate_row(self, name="credible interval")
         unit: printing.Unit = "number"
-        if get_measure(self.measure).kind == "proportion":
+        if self._scale.kind == "proportion":
             unit = "percent"
-        yield (
-            "new study",
-            with_interval(
-                self.new_rate.median, self.prediction_interval(), self.level, unit, "interval"
-            ),
-        )
+        middle, limits = self.new_rate.median, self.prediction_interval()
+        yield "new study", with_interval(middle, limits, self.level, unit, "interval")
         spread = with_interval(self.tau.median, self.tau.interval(), self.level, name="interval")
         yield "τ", spread
 
@@ -93,14 +89,21 @@ class Posterior(Shown):
     # --- display scale ----------------------------------------------------------------------
 
     @property
+    def _scale(self) -> Measure:
+        return get_measure(self.measure)
+
+    def _displayed(self, marginal: Marginal) -> DisplayMarginal:
+        return DisplayMarginal(marginal, self._scale, self._size)
+
+    @property
     def rate(self) -> DisplayMarginal:
         """Distribution of the mean effect on the display scale (transformed `mu`)."""
-        return DisplayMarginal(self.mu, get_measure(self.measure), self._size)
+        return self._displayed(self.mu)
 
     @property
     def new_rate(self) -> DisplayMarginal:
         """Distribution of the true rate in a new, similar study on the display scale."""
-        return DisplayMarginal(self.predictive, get_measure(self.measure), self._size)
+        return self._displayed(self.predictive)
 
     @property
     def estimate(self) -> float:
@@ -132,12 +135,8 @@ class Posterior(Shown):
         >>> print(round(mean.median, 4), round(post.estimate, 4))
         0.0796 0.0758
         """
-        from .display import population_marginal
-
-        marginal = population_marginal(
-            self.measure, self.mu, self._layer, self._weights, self.level
-        )
-        return DisplayMarginal(marginal, get_measure(self.measure), self._size)
+        joint = (self._layer, self._weights)
+        return self._displayed(population_marginal(self.measure, self.mu, *joint, self.level))
 
     @property
     def mean_estimate(self) -> float:
@@ -169,11 +168,8 @@ class Posterior(Shown):
         >>> print(round(float(post.probability_above(0.10, of="new")), 3))
         0.226
         """
-        return self._display(of).probability_above(rate)
-
-    def _display(self, of: str) -> DisplayMarginal:
         one_of("of", of, ("mu", "new"))
-        return self.rate if of == "mu" else self.new_rate
+        return (self.rate if of == "mu" else self.new_rate).probability_above(rate)
 
     def predict_events(self, n: int) -> EventCounts:
         """Distribution of the number of events among `n` patients of a new, similar cohort.
@@ -186,8 +182,7 @@ class Posterior(Shown):
         >>> print(round(counts.mean, 2), counts.interval())
         4.15 Interval(lower=0.0, upper=11.0)
         """
-        measure = get_measure(self.measure)
-        if measure.kind != "proportion":
+        if self._scale.kind != "proportion":
             raise UnsupportedError(
                 "events among n patients need a proportion, not a rate or effect"
             )
@@ -228,7 +223,7 @@ class Posterior(Shown):
 
     def study_rate(self, label: str) -> DisplayMarginal:
         """Posterior of one study's true rate on the display scale."""
-        return DisplayMarginal(self.study(label), get_measure(self.measure), self._size)
+        return self._displayed(self.study(label))
 
     @property
     def studies(self) -> pd.DataFrame:
@@ -259,7 +254,7 @@ class Posterior(Shown):
         return self._shrunken[0].copy()
 
     def _shrink(self) -> pd.DataFrame:
-        measure = get_measure(self.measure)
+        measure = self._scale
         outside = 0.5 * (1.0 - self.level)
         keep, data = self.data.included, self.data
         if data.events is not None and data.size is not None:
@@ -280,17 +275,6 @@ class Posterior(Shown):
 
         return trace(self, tau)
 
-    def compare(
-        self,
-        tau_priors: Mapping[str, TauPrior] | None = None,
-        mu_priors: Mapping[str, MuPrior] | None = None,
-        rates: tuple[float, ...] = (),
-    ) -> pd.DataFrame:
-        """Posterior summaries under other priors; see `helpers.models.bayes.compare`."""
-        from .sensitivity import compare
-
-        return compare(self, tau_priors, mu_priors, rates)
-
     # --- views ----------------------------------------------------------------------------------
 
     def summary_frame(self) -> pd.DataFrame:
@@ -306,9 +290,7 @@ class Posterior(Shown):
             rows[name] = {"scale": "model", **marginal.summary()}
         for name, shown in (("rate", self.rate), ("new_rate", self.new_rate)):
             rows[name] = {"scale": "display", **shown.summary()}
-        frame = pd.DataFrame.from_dict(rows, orient="index")
-        frame.index.name = "quantity"
-        return frame
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing and infinite values are None."""
@@ -336,11 +318,10 @@ class Posterior(Shown):
             keys = ["hamza2008", "rover2020", "liu1994", "trefethen2014"]
         else:
             model = (
-                "a Bayesian normal-normal random-effects model on the "
-                f"{get_measure(self.measure).label} scale"
+                f"a Bayesian normal-normal random-effects model on the {self._scale.label} scale"
             )
             if self.data.events is not None:
-                family = "Poisson" if get_measure(self.measure).kind == "rate" else "binomial"
+                family = "Poisson" if self._scale.kind == "rate" else "binomial"
                 model += f" (a normal approximation to the {family} likelihood of the counts)"
             how = "deterministic quadrature"
             keys = ["raudenbush1985", "rover2020"]
