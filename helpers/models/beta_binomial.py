@@ -22,7 +22,7 @@ from .. import printing
 from ..arguments import LEVEL, Array, level_of
 from ..door import pd
 from ..engine.counts.beta_binomial import fit_beta_binomial, profile_beta_binomial
-from ..engine.counts.common import exact_interval, included_counts, is_one_sided
+from ..engine.counts.common import included_counts
 from ..engine.distributions import beta_ppf, chi2_sf, expit, logit
 from ..engine.effects import ADD, get_measure
 from ..engine.json_values import picked
@@ -35,9 +35,8 @@ from ..engine.studies import StudyData, from_counts
 from ..engine.summaries import LIKELIHOOD_RATIO, Heterogeneity
 from ..errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from .base import Pooled
+from .cautions import extreme_words
 from .display import studies_frame
-
-_PARAMETERS = 2  # mean and intraclass correlation
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -113,11 +112,6 @@ class BetaBinomialResult(Pooled):
         else:
             raise UnsupportedError(f"method={method!r}: expected delta or profile")
         return Interval(float(expit(limits.lower)), float(expit(limits.upper)))
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, to compare with ``2 * 2 - 2 * fit.loglik`` of a GLMM."""
-        return 2.0 * _PARAMETERS - 2.0 * self.loglik
 
     @property
     def heterogeneity_p(self) -> float:
@@ -206,7 +200,7 @@ class BetaBinomialResult(Pooled):
 
     def to_dict(self) -> dict[str, Any]:
         """Headline numbers as plain data for JSON."""
-        names = "mu se rho loglik loglik_binomial k boundary level estimate aic"
+        names = "mu se rho loglik loglik_binomial k boundary level estimate"
         return picked(self, names) | {"ci_lower": self.ci.lower, "ci_upper": self.ci.upper}
 
     def methods(self) -> Methods:
@@ -257,15 +251,11 @@ def pool_beta_binomial(
             f"a beta-binomial model needs at least 2 studies; there is {studies.k}"
         )
     keep = studies.included
-    if is_one_sided(*included_counts(studies), "proportion"):
-        x, n = float(studies.events[keep].sum()), float(studies.size[keep].sum())
-        who = "no study has an event" if x == 0 else "every patient of every study has an event"
-        limits = expit(np.array(exact_interval(studies, "proportion", level)))
+    if (extreme := extreme_words(studies, "proportion", level)) is not None:
         raise ConvergenceError(
-            f"{who}: the beta-binomial model has no finite maximum. pool(events=..., n=..., "
-            f"model='glmm') gives {printing.count(x)} of {printing.count(n)} with its exact "
-            f"{printing.level_text(level)} interval, "
-            f"{printing.percent_range((limits[0], limits[1]))}"
+            f"{extreme.who}: the beta-binomial model has no finite maximum. pool(events=..., "
+            f"n=..., model='glmm') gives {extreme.seen} with its exact "
+            f"{printing.level_text(level)} interval, {extreme.limits}"
         )
     fit = fit_beta_binomial(studies.events[keep], studies.size[keep])
     if not fit.converged[0]:

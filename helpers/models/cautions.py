@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def find_cautions(
     if extreme is not None:
         yield extreme
         if options.ci_method == "exact":  # nothing is said of a variance that was not estimated
-            yield from _excluded(data)
+            yield from excluded(data)
             return
     if not converged:
         yield Caution("not-converged", "The estimate of τ² is not a certified maximum or root.")
@@ -102,7 +102,7 @@ def find_cautions(
             "The studies are more alike than expected from their sampling variances, so the "
             "Q-profile interval of the between-study variance is empty.",
         )
-    yield from _excluded(data)
+    yield from excluded(data)
     corrected = int(np.count_nonzero(data.corrected & data.included))
     if corrected and options.method == "inverse-variance":
         yield Caution(
@@ -220,34 +220,45 @@ def few_prediction_df(k: int, df: int, level: float) -> str:
     )
 
 
-def _excluded(data: StudyData) -> tuple[Caution, ...]:
-    if len(data.labels) == data.k:
-        return ()
-    return (Caution("excluded-studies", printing.left_out(data.reason)),)
+def excluded(data: StudyData, one: str = "study", many: str = "studies") -> Iterator[Caution]:
+    """Say which rows take no part, and why."""
+    if len(data.labels) > data.k:
+        yield Caution("excluded-studies", printing.left_out(data.reason, one, many))
 
 
-def _no_events(options: Options, data: StudyData) -> Caution | None:
-    """Caution for studies without an event, or with nothing but events."""
-    if data.events is None:
-        return None
-    kind = get_measure(options.measure).kind
-    if kind == "effect":
+class Extreme(NamedTuple):
+    """Words for studies without an event, or with nothing but events."""
+
+    who: str
+    seen: str  # events of patients, or in person-time
+    limits: str  # exact
+
+
+def extreme_words(data: StudyData, kind: str, level: float) -> Extreme | None:
+    """Say what such studies have in common; None where there are others."""
+    if data.events is None or kind == "effect":
         return None
     events, size = included_counts(data)
     if not is_one_sided(events, size, kind):
         return None
     x, n = float(events.sum()), float(size.sum())
-    exact = exact_interval(data, kind, options.level)
+    who = "no study has an event" if x == 0 else "every patient of every study has an event"
+    exact = exact_interval(data, kind, level)
     if kind == "rate":
-        seen = f"0 in {printing.number(n, 1)} of person-time"
-        low, high = np.exp(exact)
-        limits = f"{printing.number(low, 3)} to {printing.number(high, 3)}"
-    else:
-        seen = f"{printing.count(x)} of {printing.count(n)}"
-        low, high = expit(np.array(exact))
-        limits = printing.percent_range((low, high))
-    level = printing.level_text(options.level)
-    who = "No study has an event" if x == 0 else "Every patient of every study has an event"
+        low, high = (printing.number(limit, 3) for limit in np.exp(exact))
+        return Extreme(who, f"0 in {printing.number(n, 1)} of person-time", f"{low} to {high}")
+    low, high = expit(np.array(exact))
+    seen = f"{printing.count(x)} of {printing.count(n)}"
+    return Extreme(who, seen, printing.percent_range((low, high)))
+
+
+def _no_events(options: Options, data: StudyData) -> Caution | None:
+    """Caution for studies without an event, or with nothing but events."""
+    found = extreme_words(data, get_measure(options.measure).kind, options.level)
+    if found is None:
+        return None
+    (said, seen, limits), level = found, printing.level_text(options.level)
+    who = printing.capital(said)
     if options.ci_method == "exact":
         message = (
             f"{who} ({seen}): the {level} interval, {limits}, is the exact one of all studies as "
@@ -259,4 +270,4 @@ def _no_events(options: Options, data: StudyData) -> Caution | None:
             f"{who} ({seen}): estimate and interval depend on how such studies are handled; the "
             f"exact {level} interval of all studies as one is {limits}."
         )
-    return Caution("no-events" if x == 0 else "only-events", message)
+    return Caution("no-events" if said.startswith("no ") else "only-events", message)

@@ -90,11 +90,8 @@ def methods_of(options: Options, k: int) -> Methods:
     if options.model == "glmm":
         normal = "Poisson-normal" if measure.kind == "rate" else "binomial-normal"
         points = options.quad_points
-        integral = (
-            "the Laplace approximation"
-            if points == 1
-            else f"adaptive Gauss-Hermite quadrature with {points} points"
-        )
+        integral = f"adaptive Gauss-Hermite quadrature with {points} points"
+        integral = "the Laplace approximation" if points == 1 else integral
         how = (
             f"pooled{where} in a {normal} generalised linear mixed model by maximum likelihood "
             f"({integral})"
@@ -120,22 +117,15 @@ def methods_of(options: Options, k: int) -> Methods:
     if ci_key:
         keys.append(ci_key)
     level = printing.level_text(options.level)
-    sentence = f"{what} were {how}; the {level} confidence interval is {ci}."
+    sentence = f"{what} were {how}; the {level} confidence interval is {ci}"
     if options.model == "glmm" and options.tau2_source == "shared":
-        sentence = sentence[:-1] + (
-            "; the groups were fitted together, with one between-study variance."
-        )
+        sentence += "; the groups were fitted together, with one between-study variance"
     if measure.needs_size:
+        harmonic = options.back_transform == "harmonic-mean"
+        size = "harmonic mean of the sample sizes"
+        size = size if harmonic else "sample size implied by the standard error"
+        sentence += f"; values were back-transformed with the {size}"
         keys += ["freeman1950"]
-        if options.back_transform == "harmonic-mean":
-            sentence = sentence[:-1] + (
-                "; values were back-transformed with the harmonic mean of the sample sizes."
-            )
-            keys += ["miller1978"] if measure.kind == "proportion" else []
-        else:
-            sentence = sentence[:-1] + (
-                "; values were back-transformed with the sample size implied by the standard error."
-            )
-            keys += ["barendregt2013"] if measure.kind == "proportion" else []
-        keys += ["schwarzer2019"] if measure.kind == "proportion" else []
-    return Methods(sentence, references(*keys))
+        if measure.kind == "proportion":
+            keys += ["miller1978" if harmonic else "barendregt2013", "schwarzer2019"]
+    return Methods(f"{sentence}.", references(*keys))

@@ -18,7 +18,6 @@ import numpy as np
 from .. import printing
 from ..arguments import Array, one_of
 from ..door import pd
-from ..engine.counts.common import is_one_sided
 from ..engine.distributions import chi2_sf
 from ..engine.keywords import MultilevelKeywords, refuse_unknown
 from ..engine.model import Model
@@ -34,6 +33,7 @@ from ..engine.robust import RobustCovariance, robust_covariance
 from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
 from ..engine.wald import ModelTest
 from ..errors import MetaAnalysisError, UnsupportedError
+from .cautions import excluded, extreme_words
 from .design import Design
 from .multilevel_result import MultilevelResult
 from .regression import read_regression_data, read_studies, resolve_choices
@@ -190,11 +190,10 @@ def _result(
 
 def _without_clusters(core: Model, design: Design) -> RegressionFit:
     """Fit counts without variance between clusters; an error where there is no maximum."""
-    if is_one_sided(*core.counts, core.scale.kind):
-        nothing = not core.counts[0].any()
+    if (extreme := extreme_words(core.data, core.scale.kind, core.options.level)) is not None:
         raise MetaAnalysisError(
-            f"{'no study has an event' if nothing else 'every patient of every study has an event'}"
-            ": the likelihood has no finite maximum; pool(events=..., n=...) gives exact limits"
+            f"{extreme.who}: the likelihood has no finite maximum; pool(events=..., n=...) gives "
+            "exact limits"
         )
     two = core.regress()
     refuse_separation(two, core, design)
@@ -279,8 +278,7 @@ def _cautions(
         yield Caution(
             "few-robust-df", f"A robust test has {float(df.min()):.1f} degrees of freedom."
         )
-    if len(studies.labels) > studies.k:
-        yield Caution("excluded-studies", printing.left_out(studies.reason, "cohort", "cohorts"))
+    yield from excluded(studies, "cohort", "cohorts")
     corrected = int((studies.corrected & studies.included).sum())
     if corrected and not core.likelihood:
         yield Caution(

@@ -360,26 +360,18 @@ def _one_sided(data: StudyData, options: Options) -> PoolResult:
     of which the data say nothing.
     """
     events, size = included_counts(data)
-    nothing = float("nan")
+    nan = float("nan")
     return pooled_result(
         data,
         replace(options, ci_method="exact"),
-        0.0 if options.model == "common" else nothing,
+        0.0 if options.model == "common" else nan,
         100.0 * size / size.sum(),
         converged=True,
         mu=np.inf if events.any() else -np.inf,
-        se=nothing,
-        se_model=nothing,
-        tau2_se=nothing,
-        heterogeneity=Heterogeneity(
-            Q=nothing,
-            df=data.k - 1,
-            p=nothing,
-            I2=nothing,
-            H2=nothing,
-            typical_variance=nothing,
-            test=LIKELIHOOD_RATIO,
-        ),
+        se=nan,
+        se_model=nan,
+        tau2_se=nan,
+        heterogeneity=Heterogeneity(nan, data.k - 1, nan, nan, nan, nan, LIKELIHOOD_RATIO),
         loglik=0.0,
     )
 

@@ -63,6 +63,10 @@ def person_time(n: Any, follow_up: Any, *, per: float = 1.0, study: Any = None) 
     return _person_time(values["n"], values["follow_up"], labels, 1.0, per)
 
 
+def _positive(values: Array) -> Array:
+    return np.isfinite(values) & (values > 0)
+
+
 def _person_time(
     n: Array, follow_up: Array, labels: tuple[str, ...], factor: Any, per: float
 ) -> Array:
@@ -72,14 +76,18 @@ def _person_time(
     if share.shape not in ((), n.shape):
         raise MetaAnalysisError(f"factor: expected one number or one for each of {n.size} studies")
     share = np.broadcast_to(share, n.shape)
-    problems = []
-    for i, label in enumerate(labels):
-        if not np.isnan(n[i]) and not (np.isfinite(n[i]) and n[i] == round(n[i]) and n[i] >= 1):
-            problems.append(f"{label}, n: {n[i]:g}, expected a whole number of at least 1")
-        if not np.isnan(follow_up[i]) and not (np.isfinite(follow_up[i]) and follow_up[i] > 0):
-            problems.append(f"{label}, follow_up: {follow_up[i]:g}, expected months above 0")
-        if not (np.isfinite(share[i]) and share[i] > 0):
-            problems.append(f"{label}, factor: {share[i]:g}, expected a number above 0")
+    whole = np.isfinite(n) & (n == np.round(n)) & (n >= 1)
+    checks = (
+        ("n", n, whole | np.isnan(n), "a whole number of at least 1"),
+        ("follow_up", follow_up, _positive(follow_up) | np.isnan(follow_up), "months above 0"),
+        ("factor", share, _positive(share), "a number above 0"),
+    )
+    problems = [
+        f"{label}, {name}: {values[i]:g}, expected {what}"
+        for i, label in enumerate(labels)
+        for name, values, sound, what in checks
+        if not sound[i]
+    ]
     if problems:
         raise MetaAnalysisError("; ".join(problems[:20]))
     return n * follow_up / 12.0 * share / per
@@ -174,13 +182,13 @@ def pool_rates(
     values, labels, _ = read_columns(data, given, study)
     time = _person_time(values["n"], values["follow_up"], labels, factor, per)
     known = np.isfinite(values["events"]) & np.isfinite(values["n"])
-    over = known & (np.where(known, values["events"], 0) > np.where(known, values["n"], 0))
-    if over.any():
-        listed = "; ".join(
-            f"{labels[i]}: {values['events'][i]:g} events exceed {values['n'][i]:g} patients"
-            for i in np.flatnonzero(over)
-        )
-        raise MetaAnalysisError(listed)
+    over = [
+        f"{labels[i]}: {values['events'][i]:g} events exceed {values['n'][i]:g} patients"
+        for i in np.flatnonzero(known)
+        if values["events"][i] > values["n"][i]
+    ]
+    if over:
+        raise MetaAnalysisError("; ".join(over))
     fit = pool(
         events=values["events"],
         time=time,
@@ -189,10 +197,8 @@ def pool_rates(
         model=model,
         **options,
     )
-    reason = tuple(
-        _reason(old, values["n"][i], values["follow_up"][i])
-        for i, old in enumerate(fit.data.reason)
-    )
+    parts = zip(fit.data.reason, values["n"], values["follow_up"], strict=True)
+    reason = tuple(_reason(*part) for part in parts)
     caution = Caution(
         "person-time-approximated",
         "Person-time is patients times median follow-up"
@@ -207,11 +213,8 @@ def _reason(old: str, n: float, follow_up: float) -> str:
     """Say which part of the person-time is missing."""
     if "time" not in old:
         return old
-    parts = [
-        word
-        for word, value in (("patients", n), ("median follow-up", follow_up))
-        if np.isnan(value)
-    ]
+    named = {"patients": n, "median follow-up": follow_up}
+    parts = [word for word, value in named.items() if np.isnan(value)]
     return old.replace("time", " and ".join(parts))
 
 
@@ -246,13 +249,8 @@ def rate_sensitivity(
     if get_measure(fit.measure).kind != "rate":
         raise UnsupportedError(f"a {fit.measure} fit has no person-time")
     share = np.asarray(factors, dtype=float)
-    if not (np.isfinite(share) & (share > 0)).all():
+    if not _positive(share).all():
         raise MetaAnalysisError(f"factors={factors!r}: expected numbers above 0")
-    return pd.DataFrame(
-        {
-            "estimate": fit.estimate / share,
-            "ci_lower": fit.ci.lower / share,
-            "ci_upper": fit.ci.upper / share,
-        },
-        index=pd.Index(share, name="factor"),
-    )
+    numbers = {"estimate": fit.estimate, "ci_lower": fit.ci.lower, "ci_upper": fit.ci.upper}
+    columns = {name: value / share for name, value in numbers.items()}
+    return pd.DataFrame(columns, index=pd.Index(share, name="factor"))

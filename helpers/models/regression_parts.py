@@ -24,7 +24,7 @@ from ..engine.robust import RobustCovariance, TooFewClustersError, robust_covari
 from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
 from ..engine.wald import ModelTest, wald_test
 from ..errors import ConvergenceError
-from .cautions import few_prediction_df
+from .cautions import excluded, few_prediction_df
 from .design import Design
 
 if TYPE_CHECKING:
@@ -280,15 +280,6 @@ def r_squared(fit: RegressionFit, core: Model, design: Design) -> float | None:
     return 100.0 * max(0.0, (empty - float(fit.tau2[0])) / empty)
 
 
-def _no_tau2_fits(fit: RegressionFit, core: Model, level: float) -> bool:
-    """Whether the Q-profile set of the residual variance is empty: Q is too small for any."""
-    free = core.X.shape[0] - core.X.shape[1]
-    if core.options.model != "random" or free < 1:
-        return False
-    q = residual_heterogeneity(fit, core).Q
-    return bool(q < chi2_ppf(0.5 * (1.0 - level), free))
-
-
 def cautions(
     fit: RegressionFit,
     core: Model,
@@ -328,15 +319,12 @@ def cautions(
             "not show that the moderators explain all differences; prediction intervals may be "
             "much too narrow.",
         )
-    free = k - design.p
-    if (
-        core.options.model != "common"
-        and free > 0
-        and not shows_prediction(free)
-        and ci_method != "wald"
-    ):
+    free, random = k - design.p, core.options.model != "common"
+    if random and free > 0 and not shows_prediction(free) and ci_method != "wald":
         yield Caution("few-prediction-df", few_prediction_df(k, free, level))
-    if _no_tau2_fits(fit, core, level):
+    # the Q-profile set of the residual variance is empty: Q is too small for any value
+    lowest = chi2_ppf(0.5 * (1.0 - level), free) if free > 0 else -np.inf
+    if core.options.model == "random" and lowest > residual_heterogeneity(fit, core).Q:
         yield Caution(
             "empty-tau2-interval",
             "The studies lie closer to the regression than expected from their sampling "
@@ -355,8 +343,7 @@ def cautions(
             f"A robust test has {float(df.min()):.1f} degrees of freedom; below "
             f"{FEW_DF:g} its level is not reliable.",
         )
-    if len(studies.labels) > studies.k:
-        yield Caution("excluded-studies", printing.left_out(studies.reason))
+    yield from excluded(studies)
     corrected = int((studies.corrected & studies.included).sum())
     if corrected and core.options.model != "glmm":
         yield Caution(

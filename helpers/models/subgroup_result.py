@@ -12,9 +12,8 @@ import numpy as np
 from .. import printing
 from ..door import pd
 from ..engine.cost import announce
-from ..engine.json_values import plain
+from ..engine.json_values import picked, plain
 from ..engine.model.units import units_of
-from ..engine.normal.intervals import Interval
 from ..engine.options import FEW_IN_GROUP, Options
 from ..engine.shown import Row, Shown, estimate_row, number, p_text
 from ..engine.summaries import Caution
@@ -178,35 +177,29 @@ class SubgroupResult(Shown):
         kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
         announce(kind, len(units.labels), overall.k)
         rows = []
-        for unit in range(len(units.labels)):
+        for unit, label in enumerate(units.labels):
             keep = studies.included.copy()
             keep[studies.included] = units.rest[unit]
-            rest = studies.only(keep, f"{units.labels[unit]} left out")
+            rest = studies.only(keep, f"{label} left out")
             there = {level: at for level, at in members.items() if keep[at].any()}
-            row: dict[str, Any]
-            row = {"k": rest.k, "statistic": np.nan, "df": 0, "p": np.nan, "note": ""}
-            fits: dict[str, PoolResult] = {}
             gone = [level for level in members if level not in there]
-            if gone:
-                row["note"] = f"no study is left in {', '.join(gone)}"
+            note = f"no study is left in {', '.join(gone)}" if gone else ""
+            row: dict[str, Any] = {"k": rest.k, "statistic": np.nan, "df": 0, "p": np.nan}
+            fits: dict[str, PoolResult] = {}
             try:
                 fits = fit_groups(rest, there, options, self.group_tau2)
             except MetaAnalysisError as error:  # the rest does not tell the groups apart
-                row["note"] = str(error)
+                note = str(error)
             else:
                 test = wald_test(list(fits.values()), joint=self.group_tau2 == "common")
-                row |= {"statistic": test.statistic, "df": test.df, "p": test.p}
+                row |= picked(test, "statistic df p")
             for level in members:
                 one = fits.get(level)
-                limits = Interval(np.nan, np.nan) if one is None else one.ci
-                row |= {
-                    f"estimate({level})": np.nan if one is None else one.estimate,
-                    f"ci_lower({level})": limits.lower,
-                    f"ci_upper({level})": limits.upper,
-                }
-            rows.append(row)
-        table = pd.DataFrame(rows, index=units.index())
-        return table[[*(name for name in table if name != "note"), "note"]]
+                found = (np.nan,) * 3 if one is None else (one.estimate, *one.ci)
+                names = (f"{name}({level})" for name in ("estimate", "ci_lower", "ci_upper"))
+                row |= dict(zip(names, found, strict=True))
+            rows.append(row | {"note": note})
+        return pd.DataFrame(rows, index=units.index())
 
     def likelihood_ratio_test(self) -> LikelihoodRatioTest:
         """Test by their log-likelihoods whether all groups follow one model.
@@ -247,18 +240,12 @@ class SubgroupResult(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold, the calibrated test included; missing values are None."""
-        common = self.common_test()
-        calibrated = self.calibrated_test().to_dict() if self.test.df else None
-        return {
-            "by": self.by,
-            "group_tau2": self.group_tau2,
-            "groups": {name: fit.to_dict() for name, fit in self.groups.items()},
-            "overall": self.overall.to_dict(),
-            "test": plain(self.test),
-            "common_test": plain(common),
-            "calibrated_test": calibrated,
-            "cautions": plain(self.cautions),
-        }
+        calibrated = self.calibrated_test() if self.test.df else None
+        return plain(
+            picked(self, "by group_tau2 groups overall test")
+            | {"common_test": self.common_test(), "calibrated_test": calibrated}
+            | {"cautions": self.cautions}
+        )
 
 
 def compare(

@@ -16,6 +16,7 @@ from ...engine.options import EFFECT_MEASURE, FEW_STUDIES, MEASURE, RATE_MEASURE
 from ...engine.studies import StudyData, from_counts, from_effects
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError, UnsupportedError
+from ..cautions import excluded
 from ..result import PoolResult
 from .binomial import BinomialModel
 from .engine import Model, PosteriorSolution, solve
@@ -262,9 +263,7 @@ def _cautions(
             f"With {printing.studies(studies.k)} the prior for the "
             "between-study standard deviation decides much of the result; compare priors.",
         )
-    excluded = int((~studies.included).sum())
-    if excluded:
-        yield Caution("excluded-studies", printing.left_out(studies.reason))
+    yield from excluded(studies)
     rates = get_measure(measure).kind == "rate"
     if rates and studies.events is not None:
         least = int(studies.events[studies.included].min())
