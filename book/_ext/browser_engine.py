@@ -50,7 +50,6 @@ OURS = (
     "models/base.py",
     "models/cautions.py",
     "models/display.py",
-    "models/likelihood_region.py",
     "models/methods.py",
     "models/new_study.py",
     "models/pooled_intervals.py",

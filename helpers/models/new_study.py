@@ -5,7 +5,7 @@ a bound b is :math:`\Phi(z)` with :math:`z = (\mu - b)/\tau` (Mathur and VanderW
 doi:10.1002/sim.8057). Intervals: "delta" carries the joint covariance of mu and tau over to z,
 where their article carries it over to the share itself; on that scale the interval misses too
 often where the share is small (`tests` simulate both). "profile" holds the shares of all pairs
-(mu, tau2) whose likelihood is high enough (`helpers.models.likelihood_region`), and is defined at
+(mu, tau2) whose likelihood is high enough (`helpers.models.pooled_intervals`), and is defined at
 tau2 = 0 as well, where the share is 0 or 1.
 
 It is not the predictive distribution: mu and tau are unknown, and say so by the interval.
@@ -24,7 +24,7 @@ from ..engine.distributions import norm_cdf, norm_ppf, t_ppf
 from ..engine.normal.intervals import Interval
 from ..engine.shown import Shown
 from ..errors import UnsupportedError
-from .likelihood_region import covariance_of_mu_and_tau, extremes_in_region, quantile_df
+from .pooled_intervals import covariance_of_mu_and_tau, extremes_in_region, quantile_df
 
 if TYPE_CHECKING:
     from .result import PoolResult
@@ -62,35 +62,21 @@ def share_beyond(mu: ArrayLike, tau2: ArrayLike, bound: float, side: Side = "abo
     return norm_cdf(np.where(np.isnan(z), 0.0, z))
 
 
-def delta_share(
-    mu: ArrayLike,
-    variance: ArrayLike,
-    tau2: float,
-    tau2_se: float,
-    shared: ArrayLike,
-    quantile: ArrayLike,
-    bound: float,
-    side: Side = "above",
-) -> tuple[Array, Array, Array]:
-    """Share beyond a bound, and its limits, which are symmetric in its normal deviate.
-
-    `mu` and `variance` are means and their squared standard errors, `shared` their covariances with
-    tau; tau2 is known where `tau2_se` is NaN, and 0 leaves no limits (NaN). `quantile` is half the
-    width of the interval in standard errors.
-    """
-    sign = 1.0 if side == "above" else -1.0
-    share = share_beyond(mu, tau2, bound, side)
+def _delta_limits(fit: PoolResult, bound: float, side: Side, level: float) -> Interval:
+    """Limits of the share, symmetric in its normal deviate; tau2 without a `tau2_se` is known."""
     if not np.isfinite(bound):
-        return share, share, share
-    if tau2 == 0.0:
-        nothing = np.full_like(share, np.nan)
-        return share, nothing, nothing
-    tau = tau2**0.5
-    tau_se = tau2_se / (2.0 * tau) if np.isfinite(tau2_se) else 0.0
-    z = sign * (np.asarray(mu) - bound) / tau
-    spread = np.asarray(variance) + (z * tau_se) ** 2 - 2.0 * sign * z * np.asarray(shared)
-    half = np.asarray(quantile) * np.sqrt(np.maximum(spread, 0.0)) / tau
-    return share, norm_cdf(z - half), norm_cdf(z + half)
+        share = float(share_beyond(fit.mu, fit.tau2, bound, side))
+        return Interval(share, share)
+    if fit.tau2 == 0.0:
+        return Interval(float("nan"), float("nan"))
+    sign, tau = 1.0 if side == "above" else -1.0, fit.tau2**0.5
+    tau_se = fit.tau2_se / (2.0 * tau) if np.isfinite(fit.tau2_se) else 0.0
+    z = sign * (fit.mu - bound) / tau
+    spread = fit.se**2 + (z * tau_se) ** 2 - 2.0 * sign * z * covariance_of_mu_and_tau(fit)
+    upper, df = 0.5 + 0.5 * level, quantile_df(fit)
+    quantile = float(norm_ppf(upper) if df is None else t_ppf(upper, df))
+    half = quantile * float(np.sqrt(max(spread, 0.0))) / tau
+    return Interval(float(norm_cdf(z - half)), float(norm_cdf(z + half)))
 
 
 def probability_beyond(
@@ -121,18 +107,10 @@ def probability_beyond(
     one_of("method", chosen, METHODS)
     level = level_of(fit.level if level is None else level)
     at = float(fit.scale.from_display(bound, fit.back_size))
-    if chosen == "delta":
-        upper, df = 0.5 + 0.5 * level, quantile_df(fit)
-        quantile = norm_ppf(upper) if df is None else t_ppf(upper, df)
-        shared = covariance_of_mu_and_tau(fit)
-        value, low, high = (
-            float(x)
-            for x in delta_share(
-                fit.mu, fit.se**2, fit.tau2, fit.tau2_se, shared, quantile, at, side
-            )
-        )
-        return ProbabilityBeyond(value, Interval(low, high), bound, side, chosen, level)
     value = float(share_beyond(fit.mu, fit.tau2, at, side))
+    if chosen == "delta":
+        limits = _delta_limits(fit, at, side, level)
+        return ProbabilityBeyond(value, limits, bound, side, chosen, level)
 
     def above(mu: Array, tau2: Array) -> Array:
         return share_beyond(mu, tau2, at)

@@ -26,7 +26,7 @@ from ..arguments import Array, level_of
 from ..engine.distributions import norm_cdf, norm_pdf
 from ..engine.normal.intervals import Interval, symmetric_interval
 from ..errors import UnsupportedError
-from .likelihood_region import covariance_of_mu_and_tau, extremes_in_region, quantile_df
+from .pooled_intervals import covariance_of_mu_and_tau, extremes_in_region, quantile_df
 
 if TYPE_CHECKING:
     from .result import PoolResult

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .. import printing
-from ..arguments import Array, one_of
+from ..arguments import Array
 from ..door import pd
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.distributions import chi2_sf
@@ -22,9 +22,8 @@ from ..engine.shown import Row, number, p_text, percent
 from ..engine.wald import ModelTest, generalised_vif
 from ..errors import MetaAnalysisError, UnsupportedError
 from . import display
-from .base import Coefficients, quantile
+from .base import Coefficients
 from .design import build_design
-from .new_study import SIDES, Side, delta_share
 from .pooled_intervals import (
     HeterogeneityIntervals,
     heterogeneity_intervals,
@@ -255,47 +254,6 @@ class RegressionResult(Coefficients):
     ) -> HeterogeneityIntervals:
         """Intervals of the residual tau2, tau, I2 and H2 (`method` and `level` as in `tau2_ci`)."""
         return heterogeneity_intervals(self, method, level)
-
-    def probability_beyond(
-        self,
-        bound: float,
-        side: Side = "above",
-        new_data: pd.DataFrame | Mapping[str, Sequence[Any]] | None = None,
-        *,
-        level: float | None = None,
-    ) -> pd.DataFrame:
-        """Probability that the true effect of a new study lies beyond a bound.
-
-        Parameters
-        ----------
-        bound : float
-            On the display scale, e.g. 0.10 for a proportion of 10 percent.
-        side : {"above", "below"}
-        new_data : DataFrame or mapping, optional
-            Moderators of the rows; default: the included studies.
-        level : float, optional
-            Default: the level of the fit.
-
-        Returns
-        -------
-        DataFrame
-            Columns `estimate`, `ci_lower`, `ci_upper`; limits by the delta method on the normal
-            deviate (see `helpers.models.new_study`), NaN where the residual tau2 is 0.
-        """
-        one_of("side", side, SIDES)
-        if self.model == "common":
-            raise UnsupportedError("a common effect leaves nothing to predict")
-        X, index = self._rows(new_data)
-        at = float(self.scale.from_display(bound, self.back_size))
-        mu, se, df = self._linear(X)
-        shared = np.zeros(len(X))
-        if self.model == "glmm":
-            shared = X @ self.core.regress().source.cov[0, :-1, -1]
-        wide = quantile(df, self._level(level))
-        columns = delta_share(mu, se**2, self.tau2, self.tau2_se, shared, wide, at, side)
-        return pd.DataFrame(
-            dict(zip(("estimate", "ci_lower", "ci_upper"), columns, strict=True)), index=index
-        )
 
     # --- views --------------------------------------------------------------------------------
 

@@ -150,28 +150,6 @@ def test_rates_and_groups_have_it_in_their_own_unit() -> None:
         assert found.ci.lower < found.estimate < found.ci.upper
 
 
-def test_a_regression_predicts_each_row() -> None:
-    data = pd.DataFrame({"y": Y, "v": V, "x": np.arange(8.0)})
-    fit = meta_regression(data, "x", yi="y", vi="v", ci_method="t")
-    table = fit.probability_beyond(1.0, new_data={"x": [0.0, 7.0]}, level=0.9)
-    for x, row in zip((0.0, 7.0), table.itertuples(), strict=True):
-        at = np.array([1.0, x])
-        mu, var = at @ fit.estimates, at @ fit.covariance @ at
-        z = (mu - 1.0) / fit.tau2**0.5
-        se = np.sqrt(var / fit.tau2 + (z * fit.tau2_se / (2 * fit.tau2)) ** 2)
-        q = stats.t.ppf(0.95, 6)
-        wanted = stats.norm.cdf([z, z - q * se, z + q * se])
-        assert [row.estimate, row.ci_lower, row.ci_upper] == pytest.approx(wanted, rel=1e-10)
-
-
-def test_the_glmm_with_an_intercept_alone_gives_what_pool_gives() -> None:
-    data = pd.DataFrame({"x": EVENTS, "n": N})
-    row = meta_regression(data, "1", events="x", n="n").probability_beyond(0.15).iloc[0]
-    found = pool(events=EVENTS, n=N, ci_method="wald").probability_beyond(0.15, method="delta")
-    assert row["estimate"] == pytest.approx(found.estimate, abs=1e-8)
-    assert row[["ci_lower", "ci_upper"]].tolist() == pytest.approx(list(found.ci), abs=1e-6)
-
-
 def test_what_has_no_such_probability_says_so() -> None:
     with pytest.raises(UnsupportedError, match="common effect"):
         pool_effects(Y, V, model="common").probability_beyond(0.5)
