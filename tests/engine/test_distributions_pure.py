@@ -108,6 +108,17 @@ def test_limits_and_missing_values_are_scipys(name, arguments):
     )
 
 
+@pytest.mark.parametrize("name", ["stdtr", "stdtrit", "fdtrc", "betaincinv", "gammainc", "gammaincc"])
+def test_impossible_parameters_give_what_scipys_do(name):
+    of = getattr(special, name)
+    one = np.array([-1.0, -0.5] + [0.0] * (not name.startswith("gamma")))  # a = 0: no limit here
+    fine = 0 * one + 2.0
+    two = name in ("fdtrc", "betaincinv")
+    for parameters in ((one, fine), (fine, one)) if two else ((one,),):
+        for x in (-0.5, 0.0, 0.3, 1.0, 1.5):
+            np.testing.assert_array_equal(getattr(pure, name)(*parameters, x), of(*parameters, x))
+
+
 def test_scalars_give_scalars_and_arrays_broadcast():
     assert np.ndim(pure.ndtr(0.0)) == 0
     assert pure.stdtrit([[3.0], [4.0]], [0.1, 0.5, 0.9]).shape == (2, 3)

@@ -132,17 +132,25 @@ def test_display_scale_transforms_quantiles_and_integrates_means(sparse):
     assert sparse.probability_above(1.0) == 0.0
 
 
-def test_density_of_rates_on_every_measure_integrates_to_one():
+def test_density_of_rates_on_every_measure_integrates_to_one_and_to_its_moments():
     for measure, centre, top in (
         ("log", -2.0, 1.0),
         ("arcsine", 0.3, 1.0),
         ("log-rate", -2.0, 3.0),
+        ("effect", 0.3, 1.0),
     ):
         post = posterior(
             yi=centre + 0.05 * YI, vi=1e-3 * VI, measure=measure, tau_prior=HalfNormal(0.03)
         )
         r = (np.arange(400_000) + 0.5) / 400_000 * top
-        assert post.rate.density(r).sum() * top / 400_000 == pytest.approx(1.0, abs=1e-5)
+        share = post.rate.density(r) * top / 400_000
+        assert share.sum() == pytest.approx(1.0, abs=1e-5)
+        mean = share @ r
+        if measure == "log-rate":  # whose mean need not exist
+            assert np.isnan([post.rate.mean, post.rate.sd]).all()
+        else:
+            assert post.rate.mean == pytest.approx(mean, abs=1e-5)
+            assert post.rate.sd == pytest.approx(np.sqrt(share @ (r - mean) ** 2), rel=1e-3)
 
 
 def test_events_in_a_new_centre_mix_the_binomial_over_the_predictive(sparse):

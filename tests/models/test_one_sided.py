@@ -51,6 +51,10 @@ def test_no_event_is_none_with_the_limit_at_which_none_is_rare(options: dict[str
     assert "0 of 75" in message
     assert "4.8" in message
     assert "arcsine" not in message
+    assert "is the exact one" in message
+    other = {c.code: c.message for c in binomial((0, 0), model="random").cautions}["no-events"]
+    assert "estimate and interval depend on how such studies are handled" in other
+    assert "4.8" in other
     assert fit.one_sided
     assert fit.loglik == 0.0
     assert "Clopper and Pearson" in str(fit.methods())
