@@ -147,14 +147,18 @@ class Trial:
         return True
 
     def verdict(self, session: pytest.Session, mutant: Mutant, *, few: bool) -> str | None:
-        """Name the test that notices a mutant, "" if none does; None outside of functions."""
+        """Name the test that notices a mutant, "" if none does; None where no test calls it.
+
+        So it is outside of functions, and in one that is called as files are imported and remembers
+        its result.
+        """
         new = differing(mutant)
         if new is None:
             return None
         where = calling(mutant.path, [name for name, _ in new])
         first, every = self.record.asked(where, FEW), self.record.asked(where)
         if not every:
-            return "no test calls it"
+            return None
         asked = first if few else every[len(first) :]
 
         def work() -> str:
@@ -228,7 +232,7 @@ def in_a_session(
 ) -> Iterator[tuple[int, str | None, float]]:
     """Ask the tests of each mutant, in a process of its own: this one never imports the helpers.
 
-    None where the mutant is not within a function.
+    None where the mutant has to be there as files are imported, see `Trial.verdict`.
     """
     for library in ("numpy", "pandas", "scipy.optimize", "scipy.stats", "matplotlib.pyplot"):
         importlib.import_module(library)

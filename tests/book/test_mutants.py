@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import os
 import signal
@@ -84,6 +85,14 @@ def test_a_function_is_changed_in_a_fork_alone():
 def test_a_default_is_changed_as_it_is_imported():
     mutant = mutant_sample.Mutant(PATH, OURS.replace("LEVEL = 0.95", "LEVEL = 0.96"), "")
     assert mutant_forks.differing(mutant) is None
+
+
+def test_what_no_test_calls_is_changed_as_it_is_imported():
+    mutant = mutant_sample.Mutant(PATH, OURS.replace("0.0 < plain < 1.0", "0.0 < plain < 2.0"), "")
+    asked = argparse.Namespace(tests=("none",), longest=1.0, until=0.0)
+    trial = mutant_forks.Trial([mutant], print, asked)
+    trial.record = calls_of_tests.Record({"one": ["helpers/errors.py:f:1"]}, {"one": 0.1})
+    assert trial.verdict(None, mutant, few=True) is None
 
 
 def test_no_mutant_reads_what_other_code_has_computed(monkeypatch, tmp_path):
