@@ -288,6 +288,7 @@ def test_random_flips_approach_the_exact_p_value() -> None:
     assert not some.exact
     assert some.draws == 1500
     assert abs(some.p - exact.p) < 4 * some.p_mcse
+    assert some.p_mcse == pytest.approx(stats.binom.std(1500, some.p) / 1500)
     again = permutation_test(fit, 0.05, draws=1500, seed=2, conf_int=False)
     assert again.p == some.p
     # few enough patterns: all of them, whatever number is asked for

@@ -64,6 +64,7 @@ def test_exact_sign_flips_equal_those_of_r() -> None:
     assert result.draws == ref["n.permutations"] == 2**12
     assert result.coefficient_p[0] == pytest.approx(ref["pval"][0], abs=1e-12)
     assert result.p == pytest.approx(ref["QMp"], abs=1e-12)
+    assert (result.p_mcse, *result.coefficient_mcse, *result.term_mcse.values()) == (0.0, 0.0)
 
 
 def test_random_permutation_p_values_agree_with_r_within_monte_carlo_error() -> None:
@@ -93,6 +94,9 @@ def test_random_permutation_p_values_agree_with_r_within_monte_carlo_error() -> 
             strict=True,
         )
         scaled += [(a - b) / np.hypot(ea, eb) for a, ea, b, eb in pairs]
+        shares = np.array([ours.p, *ours.coefficient_p, *ours.term_p.values()])
+        errors = [ours.p_mcse, *ours.coefficient_mcse, *ours.term_mcse.values()]
+        assert errors == pytest.approx(stats.binom.std(ours.draws, shares) / ours.draws)
     assert len(scaled) == 10
     # ten standard normal differences: beyond 3.3 once in a hundred such tests
     assert np.abs(scaled).max() < 3.3
