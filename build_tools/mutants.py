@@ -27,12 +27,13 @@ from mutant_sample import ROOMS, ROOT, Mutant, sample
 
 EQUIVALENT = ROOT / "build_tools" / "equivalent_mutants.txt"
 
-#: Tests that are asked: those of the rooms, of the review, where some of a room is proved, and of
-#: how results show themselves.
+#: Tests that are asked: those of the rooms, of the review, where some of a room is proved, of how
+#: results show themselves, and of what they say of their cost.
 ASKED = (
     *(f"tests/{room}" for room in (*ROOMS, "review")),
     *(f"helpers/{room}" for room in ROOMS),
     "tests/test_shown.py",
+    "tests/test_long_calls.py",
 )
 
 LEAST = 0.9  # share of mutants that have to be noticed

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from nightly import nightly
 
-from helpers import pool, pool_beta_binomial, pool_multilevel
+from helpers import meta_regression, pool, pool_beta_binomial, pool_multilevel
 from helpers.engine.cost import spoken
 from helpers.errors import LongComputationWarning
 
@@ -81,6 +82,14 @@ def test_the_cost_is_said_before_it_starts() -> None:
         levels.leave_one_out()
     with pytest.raises(LongComputationWarning):
         levels.influence()
+    table = pd.DataFrame({"yi": rng.standard_normal(3000), "vi": 1.0, "x": np.arange(3000.0)})
+    slope = meta_regression(table, "x", yi="yi", vi="vi")
+    with pytest.raises(LongComputationWarning, match="about 6 seconds"):
+        slope.leave_one_out()
+    table = pd.DataFrame({"events": x, "n": n, "x": rng.standard_normal(2000)})
+    slope = meta_regression(table, "x", events="events", n="n", model="glmm", ci_method="wald")
+    with pytest.raises(LongComputationWarning, match="about 60 seconds"):
+        slope.leave_one_out()
 
 
 @pytest.mark.parametrize(
