@@ -89,6 +89,10 @@ def remarks(
         else:
             continue
         found.append(Remark("total-row", f"Row {shown[i]} {how} is pooled as a {noun[0]}."))
+    above = [i for i in range(len(study) - 1) if events[i] is n[i] is None and i + 1 in x]
+    if len(above) > 1 and above[0] == 0:
+        said = f"have no numbers, above {noun[1]} that have: they may be headings of groups."
+        found.append(Remark("heading-rows", f"Rows {_some(shown, above)} {said}"))
     found += _twice(study, shown, there, x, size, noun)
     if len(there) > 2 and {size[i] for i in there} == {100}:
         said = (

@@ -266,7 +266,7 @@ def regression(analysis: Analysis, column: str, subject: Subject) -> str:
     (place,) = fit.design.moderators  # one slope, and it is not the intercept
     row = fit.coefficients.iloc[place]
     more = "higher" if row["estimate"] > 0 else "lower"
-    name = printing.readable(column)
+    name = printing.lower(printing.readable(column))
     unit = f"each additional {'' if plain_name(name).endswith('year') else 'unit of '}{name}"
     if column == analysis.columns.follow_up:
         unit = f"each additional {analysis.columns.follow_up_unit.removesuffix('s')} of follow-up"
