@@ -35,6 +35,28 @@ READ = """() => {
   const look = (e) => ({ box: box(e), size: parseFloat(getComputedStyle(e).fontSize),
                          bold: Number(getComputedStyle(e).fontWeight) > 500 });
   const told = (e) => e.innerText.replace(/\\s+/g, " ").trim();
+  const linear = (e) => { // a formula among the words of a note, which are text alone
+    const all = [...e.children].map(linear);
+    const [first, second, third] = all;
+    const many = (one) => one.length > 1 ? `(${one})` : one;
+    const high = (one) => one === "2" ? "²" : `^${many(one)}`;
+    switch (e.localName) {
+      case "msub": return `${first}_${many(second)}`;
+      case "msup": return first + high(second);
+      case "msubsup": return `${first}${high(third)}_${many(second)}`;
+      case "mover": return first + ({ "^": "\\u0302", "¯": "\\u0304" }[second] ?? second);
+      case "mfrac": return `${many(first)}/${many(second)}`;
+      case "msqrt": return `√(${all.join("")})`;
+      default: return all.length ? all.join("") : e.textContent.trim();
+    }
+  };
+  const noted = (aside) => {
+    const copy = aside.cloneNode(true);
+    const blocks = "p, li, pre";
+    for (const one of copy.querySelectorAll("math")) one.replaceWith(linear(one));
+    return [...copy.querySelectorAll(blocks)].filter((one) => !one.querySelector(blocks))
+      .map((one) => one.matches("pre") ? one.textContent : told(one)).join("\\n");
+  };
   const parts = [];
   const all = "h1, h2, .book, .words, .options, .latex, .drawing, .sums, .origin";
   for (const e of slide.querySelectorAll(all)) {
@@ -57,7 +79,7 @@ READ = """() => {
       parts.push({ kind: "text", lines, ...look(e) });
     }
   }
-  return { parts, notes: slide.querySelector("aside.notes")?.innerText ?? "" };
+  return { parts, notes: [...slide.querySelectorAll("aside.notes")].map(noted).join("\\n") };
 }"""
 
 

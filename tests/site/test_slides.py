@@ -223,6 +223,11 @@ def test_a_file_for_powerpoint_gets_words_tables_and_pictures_but_no_answer(visi
             assert told(section.select_one(".options p")) in words
             assert told(section.select_one(".why")) not in words
             assert "(right)" in found["notes"]
+        words = [told(one) for one in section.select("aside.notes p") if not one.find("math")]
+        assert set(words) <= {*found["notes"].splitlines()}  # a paragraph is one line
+    notes = "\n".join(found["notes"] for found in read)
+    assert "τ\u0302²_(DL) is" in notes  # a formula keeps its places: never τ^DL2
+    assert "Σ" not in notes
 
 
 def test_powerpoint_gets_each_point_of_a_loose_list_once(browser):
