@@ -206,7 +206,7 @@ def first_failure(session: pytest.Session, items: Sequence[pytest.Item]) -> str:
 
 def run_pytest(arguments: Sequence[str], *plugins: object) -> int:
     """Run pytest in this process, on tests of the project."""
-    # pytest would import helpers/.../regression_test.py by itself, without probes
+    # pytest would import a module of helpers named ..._test.py by itself, without probes
     plain = ["-o", "python_files=test_*.py"]
     own = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(ROOT), *plain]
     return pytest.main([*own, *arguments], plugins=[*plugins, Apart()])

@@ -27,7 +27,7 @@ import parts  # noqa: E402
         ("helpers/views/plots/funnel_plot.py", "tests/views/test_plots_funnel.py"),  # plots.funnel
         ("build_tools/chapters.py", "tests/book/test_execution.py"),
         (
-            "helpers/checks/bias/regression_test.py",
+            "helpers/checks/bias/selection.py",
             "tests/checks/test_bias_second.py",
         ),  # by the modules of its room, which alone import it
         ("tests/test_prose.py", "tests/test_prose.py"),

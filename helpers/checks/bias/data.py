@@ -9,6 +9,7 @@ import numpy as np
 
 from ...arguments import LEVEL, Array, level_of
 from ...engine.effects import ADD, Measure, get_measure
+from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.options import EFFECT_MEASURE, MEASURE, TAU2_METHOD, TAU2_METHODS
 from ...engine.studies import StudyData, from_counts, from_effects
 from ...errors import MetaAnalysisError, UnsupportedError
@@ -76,22 +77,44 @@ def funnel_data(
     `level` are those of the fit, else REML and 95%. `minimum` is the fewest studies that the
     method needs.
     """
+    model: str | None = None
     if hasattr(effects, "summary_frame") and hasattr(effects, "data"):
         extra = {"vi": vi, "events": events, "n": n, "study": study, "measure": measure}
         given = [name for name, value in extra.items() if value is not None]
         if given:
             raise UnsupportedError(f"a fit brings its own studies; leave out {', '.join(given)}")
-        found = _from_fit(effects, tau2_method, level)
+        data, x, scale = _of_fit(effects)
+        model = effects.model
+        inherited = effects.tau2_method if effects.tau2_method in TAU2_METHODS else None
+        tau2_method, level = tau2_method or inherited, effects.level if level is None else level
+    elif effects is None:
+        data, x, scale = _of_counts(vi, events, n, study, measure or MEASURE)
     else:
-        found = _from_arrays(effects, vi, events, n, study, measure, tau2_method, level)
-    if found.k < minimum:
+        data, x, scale = _of_effects(effects, vi, events, n, study, measure or EFFECT_MEASURE)
+    keep = data.included
+    k = int(keep.sum())
+    if k < minimum:
         raise MetaAnalysisError(
-            f"{found.k} studies: this method needs at least {minimum} included studies"
+            f"{k} studies: this method needs at least {minimum} included studies"
         )
-    return found
+    return FunnelData(
+        tuple(label for label, stays in zip(data.labels, keep, strict=True) if stays),
+        data.yi[keep],
+        data.vi[keep],
+        None if x is None else x[keep],
+        None if data.size is None else data.size[keep],
+        scale,
+        model,
+        tau2_method or TAU2_METHOD,
+        level_of(LEVEL if level is None else level),
+    )
 
 
-def _from_fit(fit: PoolResult, tau2_method: str | None, level: float | None) -> FunnelData:
+#: Studies, their events as far as known, and the scale of the effects.
+_Given = tuple[StudyData, Array | None, Measure]
+
+
+def _of_fit(fit: PoolResult) -> _Given:
     data = fit.data
     usable = np.isfinite(data.yi) & np.isfinite(data.vi) & (data.vi > 0)
     lost = data.included & ~usable
@@ -101,40 +124,25 @@ def _from_fit(fit: PoolResult, tau2_method: str | None, level: float | None) -> 
             f"no finite effect on the {fit.measure} scale for {names}; "
             "fit with a zero-cell correction first"
         )
-    inherited = fit.tau2_method if fit.tau2_method in TAU2_METHODS else None
-    found = _kept(
-        data,
-        data.events,
-        get_measure(fit.measure),
-        tau2_method or inherited,
-        level_of(fit.level if level is None else level),
-    )
-    return replace(found, model=fit.model)
+    return data, data.events, get_measure(fit.measure)
 
 
-def _from_arrays(
-    effects: Any,
-    vi: Any,
-    events: Any,
-    n: Any,
-    study: Any,
-    measure: str | None,
-    tau2_method: str | None,
-    level: float | None,
-) -> FunnelData:
-    if effects is None:
-        if events is None or n is None:
-            raise MetaAnalysisError("expected a fit, effects with variances, or events with n")
-        if vi is not None:
-            raise MetaAnalysisError("`vi` belongs to effects; with events and n it is computed")
-        scale = get_measure(measure or MEASURE)
-        if scale.kind != "proportion":
-            raise UnsupportedError(f"measure={scale.name!r}: events and n make a proportion")
-        data = from_counts(None, events, n, study, scale, add=ADD, to=None, needs_effect=True)
-        return _kept(data, data.events, scale, tau2_method, level)
+def _of_counts(vi: Any, events: Any, n: Any, study: Any, measure: str) -> _Given:
+    if events is None or n is None:
+        raise MetaAnalysisError("expected a fit, effects with variances, or events with n")
+    if vi is not None:
+        raise MetaAnalysisError("`vi` belongs to effects; with events and n it is computed")
+    scale = get_measure(measure)
+    if scale.kind != "proportion":
+        raise UnsupportedError(f"measure={scale.name!r}: events and n make a proportion")
+    data = from_counts(None, events, n, study, scale, add=ADD, to=None, needs_effect=True)
+    return data, data.events, scale
+
+
+def _of_effects(effects: Any, vi: Any, events: Any, n: Any, study: Any, measure: str) -> _Given:
     if vi is None:
         raise MetaAnalysisError("effects need their sampling variances `vi`")
-    scale = get_measure(measure or EFFECT_MEASURE)
+    scale = get_measure(measure)
     data = from_effects(None, effects, vi, study, n)
     counts: Array | None = None
     if events is not None:
@@ -147,28 +155,7 @@ def _from_arrays(
             raise MetaAnalysisError(
                 f"{data.yi.size} effects but {counts.size} events: expected the same studies"
             )
-    return _kept(data, counts, scale, tau2_method, level)
-
-
-def _kept(
-    data: StudyData,
-    events: Array | None,
-    measure: Measure,
-    tau2_method: str | None,
-    level: float | None,
-) -> FunnelData:
-    keep = data.included
-    return FunnelData(
-        tuple(label for label, stays in zip(data.labels, keep, strict=True) if stays),
-        data.yi[keep],
-        data.vi[keep],
-        None if events is None else events[keep],
-        None if data.size is None else data.size[keep],
-        measure,
-        None,
-        tau2_method or TAU2_METHOD,
-        level_of(LEVEL if level is None else level),
-    )
+    return data, counts, scale
 
 
 def on_measure(data: FunnelData, measure: str) -> FunnelData:
@@ -180,11 +167,11 @@ def on_measure(data: FunnelData, measure: str) -> FunnelData:
     return replace(data, yi=yi, vi=vi, measure=scale)
 
 
-def null_value(data: FunnelData, null: float | str | None, pooled: float) -> float:
+def null_value(data: FunnelData, null: float | str | None, tau2_method: str | None = None) -> float:
     """Effect against which p-values are computed, on the model scale.
 
-    A value, the pooled effect ("pooled"), or None: zero for comparative effects. Proportions have
-    no natural null (a logit of zero is a rate of 50%), so that None is refused for them.
+    A value, the effect pooled by `tau2_method` ("pooled"), or None: zero for comparative effects.
+    Proportions have no natural null (a logit of zero is a rate of 50%): None is refused for them.
     """
     if null is None:
         if data.proportions:
@@ -197,7 +184,8 @@ def null_value(data: FunnelData, null: float | str | None, pooled: float) -> flo
     if isinstance(null, str):
         if null != "pooled":
             raise UnsupportedError(f"null={null!r}: expected a number or 'pooled'")
-        return pooled
+        method = tau2_method or data.tau2_method
+        return float(fit_inverse_variance(data.yi, data.vi, method=method).mu[0])
     value = float(null)
     if not np.isfinite(value):
         raise UnsupportedError(f"null={null!r}: expected a finite number")

@@ -95,7 +95,7 @@ def fail_safe_n(
         raise UnsupportedError(f"alpha={alpha!r}: expected a number between 0 and 0.5")
     refuse_unknown("fail_safe_n", studies, ScaledStudyKeywords)
     data = funnel_data(effects, vi, minimum=2, **studies)
-    origin = _null(data, null)
+    origin = null_value(data, null)
     y, w, k = data.yi - origin, 1.0 / data.vi, data.k
     mean = float((w * y).sum() / w.sum())
     goal: float | None = None
@@ -148,13 +148,6 @@ def fail_safe_n(
             *_null_caution(data, origin),
         ),
     )
-
-
-def _null(data: FunnelData, null: float | str | None) -> float:
-    pooled = 0.0
-    if isinstance(null, str):
-        pooled = float(fit_inverse_variance(data.yi, data.vi, method=data.tau2_method).mu[0])
-    return null_value(data, null, pooled)
 
 
 def _null_caution(data: FunnelData, origin: float) -> tuple[Caution, ...]:
@@ -225,7 +218,7 @@ def excess_significance(
     alpha = level_of(alpha, "alpha")
     refuse_unknown("excess_significance", studies, ScaledStudyKeywords)
     data = funnel_data(effects, vi, **studies)
-    origin = _null(data, null)
+    origin = null_value(data, null)
     se, k = np.sqrt(data.vi), data.k
     common = fit_inverse_variance(data.yi, data.vi, method="common")
     true = float(common.mu[0]) if mu is None else float(mu)

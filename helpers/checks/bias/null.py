@@ -168,21 +168,16 @@ def simulate_null(
         if not bool(real.defined.all()):
             raise MetaAnalysisError(f"{name}: not defined in the data")
     (simulated,) = at.simulate([(whole_number("seed", seed, 0), 0.0)], tests, progress)
-    columns: dict[str, list[float]] = {"p": [], "no": [], "cal": [], "mean": []}
-    for name, lines in simulated.items():
-        real = observed[name]
-        extreme = np.abs(lines.statistic) >= abs(float(real.statistic[0]))
-        columns["p"].append(float(real.p[0]))
-        columns["no"].append(float((lines.p < alpha).mean()))
-        columns["cal"].append(float((1 + extreme.sum()) / (1 + draws)))
-        columns["mean"].append(float(lines.slope.mean()))
+    pairs = [(observed[name], lines) for name, lines in simulated.items()]
+    rejection = tuple(float((lines.p < alpha).mean()) for _, lines in pairs)
+    extreme = [np.abs(lines.statistic) >= np.abs(real.statistic) for real, lines in pairs]
     return NullSimulation(
         tests=tuple(simulated),
-        observed_p=tuple(columns["p"]),
-        rejection=tuple(columns["no"]),
-        rejection_mcse=monte_carlo_errors(columns["no"], draws),
-        calibrated_p=tuple(columns["cal"]),
-        bias_mean=tuple(columns["mean"]),
+        observed_p=tuple(float(real.p[0]) for real, _ in pairs),
+        rejection=rejection,
+        rejection_mcse=monte_carlo_errors(rejection, draws),
+        calibrated_p=tuple(float((1 + one.sum()) / (1 + draws)) for one in extreme),
+        bias_mean=tuple(float(lines.slope.mean()) for _, lines in pairs),
         mu=at.mu,
         tau2=at.tau2,
         k=at.k,

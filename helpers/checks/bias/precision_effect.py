@@ -15,7 +15,7 @@ from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.shown import Row, number, p_text, with_interval
 from ...engine.summaries import Caution
 from .data import funnel_data, null_value
-from .regression_test import line_test
+from .regression import line_test
 from .results import BiasTest, SmallStudyResult
 
 
@@ -97,7 +97,7 @@ def pet_peese(
             ),
         )
     elif pet.limit is not None and pet.intercept_se is not None and pet.df is not None:
-        value = null_value(data, null, 0.0)
+        value = null_value(data, null)
         pooled = float(fit_inverse_variance(data.yi, data.vi, method="common").mu[0])
         side = 1.0 if pooled >= value else -1.0
         p = float(t_sf(side * (pet.limit - value) / pet.intercept_se, pet.df))

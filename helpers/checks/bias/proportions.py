@@ -11,7 +11,7 @@ from ...arguments import one_of
 from ...engine.keywords import StudyKeywords, refuse_unknown
 from ...errors import MetaAnalysisError
 from .data import FunnelData, funnel_data, on_measure
-from .regression_test import line_test
+from .regression import line_test
 from .results import BiasTest
 
 

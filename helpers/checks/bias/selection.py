@@ -23,8 +23,7 @@ from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError
 from .data import FunnelData, funnel_data, null_value
 from .results import Displayed
-from .selection_fit import maximise
-from .selection_kernel import log_likelihood, steps
+from .selection_kernel import log_likelihood, maximise, steps
 
 _FEW_IN_INTERVAL = 4
 _STATIONARY = 1e-6
@@ -150,8 +149,7 @@ def selection_model(
         )
     refuse_unknown("selection_model", studies, ScaledStudyKeywords)
     data = funnel_data(effects, vi, level=level, minimum=cuts.size + 3, **studies)
-    usual = fit_inverse_variance(data.yi, data.vi, method="REML")
-    origin = null_value(data, null, float(usual.mu[0]))
+    origin = null_value(data, null, "REML")
     problem = steps(data.yi, data.vi, cuts, origin, alternative)
     counts = np.bincount(problem.interval, minlength=problem.m)
     _require_filled(counts, cuts)

@@ -14,8 +14,7 @@ from ...door import pd
 from ...engine.literature import Methods, references
 from ...engine.shown import Row, Shown, listed
 from ...errors import MetaAnalysisError
-from .influence import influence_table
-from .result import MultiverseResult, Share
+from .result import MultiverseResult, Share, influence_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import printing
+from ... import printing, ties
 from ...door import pd
 from ...engine.json_values import picked, plain
 from ...engine.literature import Methods, references
 from ...engine.shown import DASH, Row, Shown, listed, number
-from ...errors import MetaAnalysisError, UnsupportedError
-from ...models.pooling import pool
-from ...models.result import PoolResult
+from ...errors import MetaAnalysisError
 from .contrast import Contrast
 from .grid import RESULT_COLUMNS, Grid
-from .influence import influence_table
 from .variants import Variants
 
 
@@ -44,9 +41,6 @@ class Share(Shown):
     def fraction(self) -> float:
         """`count` / `of`; NaN if there is none."""
         return self.count / self.of if self.of else float("nan")
-
-    def __float__(self) -> float:
-        return self.fraction
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -140,12 +134,6 @@ class MultiverseResult(Shown):
         row |= dict(zip(("upper_quartile", "highest"), at[3:].tolist(), strict=True))
         return pd.DataFrame([row], index=pd.Index([self.target], name="quantity"))
 
-    def reasons(self) -> pd.Series:
-        """How often each reason for a missing result occurs; index "reason"."""
-        frame = self.frame()
-        found = frame.loc[frame["status"] != "ok", "reason"]
-        return found.value_counts().rename_axis("reason").rename("specifications")
-
     def share(self, condition: str | Callable[[pd.DataFrame], pd.Series]) -> Share:
         """Share of the specifications that satisfy a condition.
 
@@ -220,42 +208,6 @@ class MultiverseResult(Shown):
             raise MetaAnalysisError("influence_of_choices: no specification has a result")
         return influence_table(value[ok], self.grid.codes[ok], self.choices)
 
-    def fit(self, specification: int) -> PoolResult | tuple[PoolResult, PoolResult]:
-        """Do one specification again by `pool` (with a contrast: both groups, separate tau2).
-
-        Raises
-        ------
-        MetaAnalysisError
-            As `pool`, if the specification is undefined.
-        """
-        if not 1 <= specification <= len(self):
-            raise MetaAnalysisError(f"specification {specification}: there are 1 to {len(self)}")
-        if self.contrast is None:
-            return self._pool(specification - 1, None)
-        if self.grid.options[specification - 1]["group_tau2"] == "common":
-            raise UnsupportedError("a specification with a common tau2 of both groups is one model")
-        first, second = self.contrast.first, self.contrast.second
-        return self._pool(specification - 1, first), self._pool(specification - 1, second)
-
-    def _pool(self, row: int, inside: NDArray[np.bool_] | None) -> PoolResult:
-        from ...engine.effects import get_measure
-
-        options = {k: v for k, v in self.grid.options[row].items() if v is not None}
-        options.pop("group_tau2", None)
-        v = int(self.version[row])
-        if self.variants.problem[v]:
-            raise MetaAnalysisError(self.variants.problem[v])
-        keep = self.variants.keep[v] if inside is None else self.variants.keep[v] & inside
-        kind = get_measure(options["measure"]).kind
-        if kind not in self.variants.sizes:
-            raise UnsupportedError(f"measure={options['measure']!r} needs the {_UNIT[kind]}")
-        size = self.variants.sizes[kind][v][keep]
-        labels = [label for label, stay in zip(self.variants.labels, keep, strict=True) if stay]
-        if not labels:
-            raise MetaAnalysisError("no study is left to pool")
-        counts = {"events": self.variants.events[v][keep], _UNIT[kind]: size}
-        return pool(study=labels, level=self.level, **counts, **options)
-
     def to_dict(self) -> dict[str, Any]:
         """Everything that JSON can hold; missing values are None."""
         influence = self.influence_of_choices() if (self.columns["status"] == "ok").any() else None
@@ -280,6 +232,59 @@ class MultiverseResult(Shown):
         )
 
 
-_UNIT = {"proportion": "n", "rate": "time"}
 _WHOLE = ("k", "k_1", "k_2", "events", "events_1", "events_2", "n", "multiplicity")
 _NUMBERS = RESULT_COLUMNS - {"converged", "status", "reason", "multiplicity"}
+
+
+def influence_table(
+    value: NDArray[np.float64], codes: NDArray[np.intp], choices: Mapping[str, tuple[Any, ...]]
+) -> pd.DataFrame:
+    """Take the variance of a value over a grid apart by choice, most influential first.
+
+    `value`, shape (C,), and `codes`, shape (C, D), are those of every combination of choices; the
+    table is that of `MultiverseResult.influence_of_choices`. `share` is the total-effect
+    sensitivity index (Homma and Saltelli 1996, doi:10.1016/0951-8320(96)00002-6), computed exactly
+    on the grid.
+
+    >>> value = np.array([1.0, 2.0, 1.0, 2.0])
+    >>> codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> influence_table(value, codes, {"a": ("x", "y"), "b": ("u", "v")})["share"].to_dict()
+    {'b': 100.0, 'a': 0.0}
+    """
+    spread = float(value.var())
+    rows = []
+    for d, labels in enumerate(choices.values()):
+        _, inverse = np.unique(np.delete(codes, d, axis=1), axis=0, return_inverse=True)
+        place = inverse.reshape(-1)
+        size = np.bincount(place)
+        deviation = value - (np.bincount(place, weights=value) / size)[place]
+        low, high = np.full(size.size, np.inf), np.full(size.size, -np.inf)
+        np.minimum.at(low, place, value)
+        np.maximum.at(high, place, value)
+        paired = size > 1
+        switch = (high - low)[paired]
+        level, effect = _level_means(codes[paired[place], d], deviation[paired[place]])
+        largest = float(switch.max(initial=0.0))
+        moves = largest > 1e-12 * float(np.abs(value).max())
+        share = 100.0 * float((deviation**2).mean()) / spread if moves else 0.0
+        rows.append(
+            {
+                "levels": len(labels),
+                "share": share,
+                "range": float(np.ptp(effect)) if moves else 0.0,
+                "lowest": labels[level[ties.smallest(effect)]] if moves else None,
+                "highest": labels[level[ties.largest(effect)]] if moves else None,
+                "mean_switch": float(switch.mean()) if moves else 0.0,
+                "largest_switch": largest if moves else 0.0,
+            }
+        )
+    table = pd.DataFrame(rows, index=pd.Index(list(choices), name="choice"))
+    return table.iloc[ties.order(table["share"], descending=True)]
+
+
+def _level_means(
+    code: NDArray[np.intp], value: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Levels present and the mean of the values at each."""
+    level, place = np.unique(code, return_inverse=True)
+    return level, np.bincount(place, weights=value) / np.bincount(place)

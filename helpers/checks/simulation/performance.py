@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,20 +39,6 @@ Flags = NDArray[np.bool_]
 _MU = ("wald", "t", "knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
 _PREDICTION = ("normal", "t-k-1", "t-k-2", "knapp-hartung", "knapp-hartung-k-2")
 _COARSE = 1e-6  # relative precision of simulated limits, far below the Monte Carlo error
-
-
-@dataclass(frozen=True, slots=True)
-class StudyPlan:
-    """What is done with each scenario; see `helpers.simulation.coverage`."""
-
-    draws: int
-    seed: int
-    level: float
-    tau2_methods: tuple[str, ...]
-    quad_points: int
-    glmm: bool
-    generalised_q: bool
-    bootstrap: int
 
 
 @dataclass(slots=True)
@@ -152,22 +139,26 @@ def _holds(limits: Limits, truth: float) -> Array:
     return np.where(known, (lower <= truth) & (truth <= upper), np.nan)
 
 
-def study_scenario(scenario: Scenario, plan: StudyPlan) -> list[dict[str, Any]]:
-    """Simulate one scenario and measure every method on it."""
-    sample = simulate(scenario, plan.draws, plan.seed)
-    records = Records(scenario, plan.level)
+def study_scenario(
+    scenario: Scenario,
+    *,
+    draws: int,
+    seed: int,
+    level: float,
+    tau2_methods: Iterable[str],
+    quad_points: int,
+    glmm: bool,
+    generalised_q: bool,
+    bootstrap: int,
+) -> list[dict[str, Any]]:
+    """Simulate one scenario and measure every method on it, as `helpers.simulation.coverage`."""
+    sample = simulate(scenario, draws, seed)
+    records = Records(scenario, level)
     if sample.events is None:
         y, v = sample.yi, sample.vi
     else:
         y, v = get_measure("logit").effects(sample.events, sample.n)
-    _inverse_variance(records, plan, np.asarray(y), np.asarray(v))
-    if plan.glmm and sample.events is not None:
-        _glmm(records, plan, sample)
-    return records.rows
-
-
-def _inverse_variance(records: Records, plan: StudyPlan, y: Array, v: Array) -> None:
-    scenario, level = records.scenario, plan.level
+    y, v = np.asarray(y), np.asarray(v)
     common = fit_inverse_variance(y, v, method="common")
     records.estimate("mu", "common", common.mu, scenario.mu)
     records.mu("common", "wald", mu_limits(common, "wald", level))
@@ -175,34 +166,42 @@ def _inverse_variance(records: Records, plan: StudyPlan, y: Array, v: Array) -> 
     records.mu("common", "henmi-copas", limits)
     records.test("common", "Q", chi2_sf(common.Q, common.df))
     records.tau2_set("q-profile", q_profile_limits(common.batch, level))
-    if plan.generalised_q:
+    if generalised_q:
         for weights in ("inverse-variance", "inverse-se"):
             limits = generalised_q_limits(common.batch, level, weights=weights, rtol=1e-5)
             records.tau2_set(f"generalised-q, {weights}", limits)
-    for name in plan.tau2_methods:
-        fit = fit_inverse_variance(y, v, method=name)
-        records.estimate("mu", name, fit.mu, scenario.mu)
-        records.estimate("tau2", name, fit.tau2.tau2, scenario.tau2)
-        for method in _MU:
-            records.mu(name, method, mu_limits(fit, method, level))
-        if name == "ML":
-            limits = profile_mu_limits(fit, level, rtol=_COARSE)
-            records.mu(name, "profile", limits)
-        if name in ("ML", "REML"):
-            limits = profile_tau2_limits(fit, level, grid_points=80, rtol=_COARSE)
-            records.tau2(name, "profile", limits)
-        scaled = knapp_hartung_se(fit, "knapp-hartung", level)
-        for method in _PREDICTION:
-            se = scaled if method.startswith("knapp-hartung") else fit.se
-            limits = _new_study(fit.mu, se, fit.tau2.tau2, fit.batch.k, method, level)
-            records.prediction(name, method, limits)
-    if plan.bootstrap and scenario.k > 2:
-        few = min(plan.bootstrap, len(y))
+    for name in tau2_methods:
+        _random_effects(records, y, v, name)
+    if bootstrap and scenario.k > 2:
         pairs = [
-            bootstrap_prediction(y[r], v[r], level, draws=5000, seed=r + 1) for r in range(few)
+            bootstrap_prediction(y[r], v[r], level, draws=5000, seed=r + 1)
+            for r in range(min(bootstrap, draws))
         ]
         lower, upper = (np.array(side) for side in zip(*pairs, strict=True))
         records.prediction("DL", "bootstrap", (lower, upper))
+    if glmm and sample.events is not None:
+        _glmm(records, sample, quad_points)
+    return records.rows
+
+
+def _random_effects(records: Records, y: Array, v: Array, name: str) -> None:
+    """Measure one estimator of tau2 and the intervals that rest on it."""
+    scenario, level = records.scenario, records.level
+    fit = fit_inverse_variance(y, v, method=name)
+    records.estimate("mu", name, fit.mu, scenario.mu)
+    records.estimate("tau2", name, fit.tau2.tau2, scenario.tau2)
+    for method in _MU:
+        records.mu(name, method, mu_limits(fit, method, level))
+    if name == "ML":
+        records.mu(name, "profile", profile_mu_limits(fit, level, rtol=_COARSE))
+    if name in ("ML", "REML"):
+        limits = profile_tau2_limits(fit, level, grid_points=80, rtol=_COARSE)
+        records.tau2(name, "profile", limits)
+    scaled = knapp_hartung_se(fit, "knapp-hartung", level)
+    for method in _PREDICTION:
+        se = scaled if method.startswith("knapp-hartung") else fit.se
+        limits = _new_study(fit.mu, se, fit.tau2.tau2, fit.batch.k, method, level)
+        records.prediction(name, method, limits)
 
 
 def _new_study(mu: Array, se: Array, tau2: Array, k: Array, method: str, level: float) -> Limits:
@@ -210,10 +209,10 @@ def _new_study(mu: Array, se: Array, tau2: Array, k: Array, method: str, level: 
     return prediction_limits(mu, se, tau2, level, prediction_df(method, k), None)
 
 
-def _glmm(records: Records, plan: StudyPlan, sample: Sample) -> None:
-    scenario, level = records.scenario, plan.level
+def _glmm(records: Records, sample: Sample, quad_points: int) -> None:
+    scenario, level = records.scenario, records.level
     events = np.asarray(sample.events)
-    fit = fit_glmm(events, sample.n, quad_points=plan.quad_points)
+    fit = fit_glmm(events, sample.n, quad_points=quad_points)
     good = np.flatnonzero(fit.converged)
     some = take_fits(fit, good)
     total = len(fit)

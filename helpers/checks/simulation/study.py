@@ -13,7 +13,7 @@ import numpy as np
 from ...arguments import LEVEL, level_of, whole_number
 from ...engine.options import QUAD_POINTS, TAU2_METHODS
 from ...errors import MetaAnalysisError, UnsupportedError
-from .performance import StudyPlan, study_scenario
+from .performance import study_scenario
 from .result import SimulationResult
 from .truth import Scenario
 
@@ -78,28 +78,36 @@ def coverage(
     level = level_of(level)
     quad_points = whole_number("quad_points", quad_points, 1, 100)
     draws, seed = whole_number("draws", draws, 2), whole_number("seed", seed, 0)
-    plan = StudyPlan(
-        draws, seed, level, names, quad_points, glmm, generalised_q, min(bootstrap, draws)
-    )
     truths = list(scenarios)
     if not truths:
         raise MetaAnalysisError("there is no scenario")
-    work = partial(study_scenario, plan=plan)
+    work = partial(
+        study_scenario,
+        draws=draws,
+        seed=seed,
+        level=level,
+        tau2_methods=names,
+        quad_points=quad_points,
+        glmm=glmm,
+        generalised_q=generalised_q,
+        bootstrap=bootstrap,
+    )
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
             parts = list(pool.map(work, truths))
     else:
         parts = [work(truth) for truth in truths]
-    return _result(plan.draws, seed, level, [row for part in parts for row in part])
+    rows = [row for part in parts for row in part]
+    columns = {
+        name: np.array([row[name] for row in rows], dtype=object if isinstance(one, str) else None)
+        for name, one in rows[0].items()
+    }
+    return _result(draws, seed, level, columns)
 
 
-def _result(draws: int, seed: int, level: float, rows: list[dict[str, Any]]) -> SimulationResult:
-    columns: dict[str, Any] = {}
-    for name in rows[0]:
-        values = [row[name] for row in rows]
-        text = isinstance(values[0], str)
-        columns[name] = np.array(values, dtype=object if text else None)
-        columns[name].flags.writeable = False
+def _result(draws: int, seed: int, level: float, columns: dict[str, Any]) -> SimulationResult:
+    for column in columns.values():
+        column.flags.writeable = False
     return SimulationResult(draws, seed, level, MappingProxyType(columns))
 
 
@@ -124,7 +132,5 @@ def combine(parts: Iterable[SimulationResult]) -> SimulationResult:
     columns = {
         name: np.concatenate([part.columns[name] for part in found]) for name in found[0].columns
     }
-    for column in columns.values():
-        column.flags.writeable = False
     first = found[0]
-    return SimulationResult(first.draws, first.seed, first.level, MappingProxyType(columns))
+    return _result(first.draws, first.seed, first.level, columns)
