@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from ..engine.aftercare import InfluenceResult
     from ..models.multilevel_result import MultilevelResult
 
-__all__ = ["Analysis", "ColumnNames", "NotComputed", "Progress", "analyse"]
-
 Progress = Callable[[str], None]
 _T = TypeVar("_T")
 

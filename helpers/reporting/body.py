@@ -23,8 +23,6 @@ from .html import Section, paragraph
 if TYPE_CHECKING:
     from ..engine.literature import Reference
 
-__all__ = ["files_section", "left_out", "references_of", "sections", "with_files"]
-
 #: Sources of what every report does, besides those of its fits.
 _ALWAYS = ("higgins2002", "higgins2009")
 

@@ -12,8 +12,6 @@ from .. import printing
 if TYPE_CHECKING:
     from .analysis import Analysis
 
-__all__ = ["ADVICE", "TABLE", "ListedCaution", "cautions_of"]
-
 with Path(__file__).with_name("advice.toml").open("rb") as _file:
     #: Code of a caution -> what to do about it.
     ADVICE: dict[str, str] = tomllib.load(_file)

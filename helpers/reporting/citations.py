@@ -8,8 +8,6 @@ from pathlib import Path
 
 from ..errors import MetaAnalysisError
 
-__all__ = ["bibliography", "citation"]
-
 _FILE = "references.bib"
 _ENTRY = re.compile(r"^@\w+\{([^,\s]+),(.*?)^\}", flags=re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^\s*(\w+)\s*=\s*[{\"](.*?)[}\"],?\s*$", flags=re.MULTILINE)

@@ -22,8 +22,6 @@ from ..evidence.given import SCALES
 from ..printing import PER
 from ..version import __version__
 
-__all__ = ["main"]
-
 #: Exit status when the table or the options are wrong.
 WRONG_INPUT = 2
 #: Exit status when the system does not let a file be read or written.

@@ -17,8 +17,6 @@ from .html import Section
 if TYPE_CHECKING:
     from docx.document import Document
 
-__all__ = ["NAME", "REASON", "possible", "word_document"]
-
 NAME = "report.docx"
 #: Why there is no document.
 REASON = "python-docx is not installed; `pip install nrm-meta[docx]` adds it"

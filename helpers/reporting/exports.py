@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _PACKING: Mapping[str, Any] = {"png": {"compress_level": 3}, "tiff": {"compression": "tiff_lzw"}}
 
-__all__ = ["DPI", "FORMATS", "figure_files", "import_writers"]
-
 #: Kinds of file of each figure, by the ending of the name.
 FORMATS: tuple[str, ...] = ("svg", "pdf", "png", "tiff")
 #: Pixels per inch of PNG and TIFF; what journals ask for.

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["MOST_DELETIONS", "MOST_ROWS", "Drawing"]
-
 #: Up to so many studies a forest plot names each; two printed pages hold no more.
 MOST_ROWS = 150
 #: Figures of deletions name so many studies, those that matter most; tables hold all.

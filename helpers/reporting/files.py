@@ -16,8 +16,6 @@ from .. import printing
 from ..door import pd
 from ..errors import MetaAnalysisError
 
-__all__ = ["ARCHIVE", "MANIFEST", "collect", "table_as_csv", "undated", "write"]
-
 #: Lists the files that the report wrote, each with its checksum.
 MANIFEST = "manifest.json"
 #: All files of the report in one.

@@ -17,8 +17,6 @@ from ..views.plots import style
 from ..views.subject import NEUTRAL
 from ..views.tables import CARDS
 
-__all__ = ["Section", "page", "paragraph"]
-
 _FONTS = {"CohortSans-Regular.ttf": 400, "CohortSans-Semibold.ttf": 700}
 _LINK = style.Colour("#0f5c78", "#7cc3da")
 

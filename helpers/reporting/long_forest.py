@@ -17,8 +17,6 @@ from ..views.subject import Subject
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["strip"]
-
 
 @style.themed
 def strip(fit: Any, *, subject: Subject, prediction: bool = True, width: float = 760.0) -> Axes:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from ..evidence.grid import Source
 
-__all__ = ["Report", "report"]
-
 #: Rarer columns of a table.
 _COLUMNS = ("time", "effect", "se", "variance", "lower", "upper", "cluster", "risk_of_bias")
 #: Options that are no choice of the main model.

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..models.result import PoolResult
     from .analysis import Analysis, ColumnNames
 
-__all__ = ["TABLE", "numbers", "python_script", "r_script"]
-
 #: The checked table, from which the scripts start.
 TABLE = "table.csv"
 

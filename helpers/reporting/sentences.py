@@ -22,23 +22,6 @@ if TYPE_CHECKING:
     from ..models.multilevel_result import MultilevelResult
     from ..models.result import PoolResult
 
-__all__ = [
-    "answer",
-    "clusters",
-    "deletion",
-    "for_a_paper",
-    "groups",
-    "heterogeneity",
-    "intervals",
-    "models",
-    "one_sided",
-    "own_nouns",
-    "rates",
-    "regression",
-    "risk_of_bias",
-    "small_studies",
-]
-
 
 def _prediction(fit: PoolResult, subject: Subject) -> str | None:
     limits, _ = displayed_prediction(fit)

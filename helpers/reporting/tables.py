@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from ..models.result import PoolResult
     from ..models.subgroup_analysis import SubgroupResult
 
-__all__ = [
-    "clusters_table",
-    "frames",
-    "groups_table",
-    "models_table",
-    "rates_table",
-    "table_of_tests",
-]
-
 
 def model_name(fit: PoolResult) -> str:
     """Name the model of a fit in a few words.

@@ -3,10 +3,8 @@
 ========================  =======================================================================
 call                      what it is for
 ========================  =======================================================================
-`quiz`, `question`        questions whose every option explains itself, for the page
 `self_check`              the questions of a chapter, with answers computed from the data
 `read_goals`              learning goals of the chapters, as a table
-`exercises`               exercises of a chapter, and whether their solutions ran
 `check`                   an answer to an exercise: right, or a hint
 `helpers.teaching.labs`   simulations where the truth is known
 `lab`, `came_out`         a lab as its page shows it, and what it found in words
@@ -25,16 +23,13 @@ from __future__ import annotations
 
 from . import labs
 from .checks import CHAPTERS, Feedback, check, self_check
+from .course import LEVELS, Goals, Plans, Scheme, read_goals, read_plans, read_scheme
 from .design import cohorts_needed, kappa, planning_table
-from .goals import LEVELS, Goals, read_goals
 from .handouts import handout
 from .lab_pages import came_out, lab
 from .paper import make_paper, write_paper
-from .plans import Plans, read_plans
 from .planted import planted_file, planted_key, planted_table, verdict, without_found_errors
-from .questions import Answer, Question, Quiz, question, quiz, which
-from .scheme import Scheme, read_scheme
-from .solutions import exercises
+from .questions import Answer, Question, Quiz
 
 __all__ = [
     "CHAPTERS",
@@ -49,7 +44,6 @@ __all__ = [
     "came_out",
     "check",
     "cohorts_needed",
-    "exercises",
     "handout",
     "kappa",
     "lab",
@@ -59,14 +53,11 @@ __all__ = [
     "planted_file",
     "planted_key",
     "planted_table",
-    "question",
-    "quiz",
     "read_goals",
     "read_plans",
     "read_scheme",
     "self_check",
     "verdict",
-    "which",
     "without_found_errors",
     "write_paper",
 ]

@@ -29,8 +29,6 @@ from ..review.published.models import published_fits
 from ..review.since_then import frozen_forecasts
 from ..review.time_at_risk.contrast import follow_up_exponent, time_contrast
 
-__all__ = ["COLUMNS", "MADE", "Scale", "cohorts", "fit", "groups"]
-
 COLUMNS: dict[str, Any] = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 ALPHA = 0.05
 

@@ -12,11 +12,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from .printed import document, write_files
-from .questions import Question, Quiz
+from .questions import LETTERS, Question, Quiz
 
-__all__ = ["bank_files", "gift", "moodle_xml", "qti", "sheets", "write_bank"]
-
-_LETTERS = "ABCDEFGH"
 _QTI = "http://www.imsglobal.org/xsd/imsqti_v2p1"
 _PACKAGE = "http://www.imsglobal.org/xsd/imscp_v1p1"
 
@@ -40,13 +37,7 @@ def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: st
 
 
 def moodle_xml(bank: Mapping[str, Quiz]) -> str:
-    """Give the questions of each chapter for Moodle's import, a category for each chapter.
-
-    >>> from helpers.teaching import question, quiz
-    >>> asked = question("Is I2 a test?", right=("No", "Q is."), wrong=[("Yes", "It has no p.")])
-    >>> moodle_xml({"heterogeneity": quiz(asked)}).count("<answer ")
-    2
-    """
+    """Give the questions of each chapter for Moodle's import, a category for each chapter."""
     tree = ET.Element("quiz")
     last = ""
     for chapter, name, one in _named(bank):
@@ -78,16 +69,6 @@ def gift(bank: Mapping[str, Quiz]) -> str:
     r"""Give the questions in GIFT, Moodle's text format, which other platforms read as well.
 
     What has a meaning in GIFT is escaped by a backslash.
-
-    >>> from helpers.teaching import question, quiz
-    >>> asked = question("Is p = 0?", right=("No", "It is not."), wrong=[("Yes", "Not so.")])
-    >>> print(gift({"bias": quiz(asked)}), end="")
-    $CATEGORY: $course$/bias
-    <BLANKLINE>
-    ::bias-1::Is p \= 0?{
-    =No#It is not.
-    ~Yes#Not so.
-    }
     """
 
     def plain(text: str) -> str:
@@ -106,13 +87,7 @@ def gift(bank: Mapping[str, Quiz]) -> str:
 
 
 def qti(bank: Mapping[str, Quiz]) -> dict[str, str]:
-    """Give the files of a QTI 2.1 package: an item a question, and the manifest.
-
-    >>> from helpers.teaching import question, quiz
-    >>> asked = question("Is I2 a test?", right=("No", "Q is."), wrong=[("Yes", "It has no p.")])
-    >>> sorted(qti({"heterogeneity": quiz(asked)}))
-    ['imsmanifest.xml', 'items/heterogeneity-1.xml']
-    """
+    """Give the files of a QTI 2.1 package: an item a question, and the manifest."""
     manifest = ET.Element("manifest", {"xmlns": _PACKAGE, "identifier": "nrm-questions"})
     metadata = _add(manifest, "metadata")
     _add(metadata, "schema", "QTIv2.1 Package")
@@ -134,7 +109,7 @@ def _item(name: str, one: Question) -> ET.Element:
     item = ET.Element("assessmentItem", {**given, "adaptive": "false", "timeDependent": "false"})
     kind = {"cardinality": "single", "baseType": "identifier"}
     response = _add(item, "responseDeclaration", None, identifier="RESPONSE", **kind)
-    letters = dict(zip(_LETTERS, one.options, strict=False))
+    letters = dict(zip(LETTERS, one.options, strict=False))
     (right,) = (letter for letter, option in letters.items() if option.right)
     _add(_add(response, "correctResponse"), "value", right)
     score = {"cardinality": "single", "baseType": "float"}
@@ -170,7 +145,7 @@ def sheets(bank: Mapping[str, Quiz], *, key: bool) -> str:
             f"<p><b>{letter}</b> {escape(option.text)}"
             + (f" <i>{'Right.' if option.right else 'Not so.'} {escape(option.why)}</i>" * key)
             + "</p>"
-            for letter, option in zip(_LETTERS, one.options, strict=False)
+            for letter, option in zip(LETTERS, one.options, strict=False)
         )
         picture = "" if one.figure is None or key else one.figure.svg
         parts.append(

@@ -20,13 +20,11 @@ import numpy as np
 
 from .. import printing
 from ..door import pd
-from ..errors import MetaAnalysisError, UnsupportedError
+from ..errors import UnsupportedError
 from ..evidence.pages import record
 from .figures import figure
-from .questions import Question, Quiz, question, quiz, which
+from .questions import Answer, Question, Quiz, question
 from .solutions import solve
-
-__all__ = ["CHAPTERS", "KINDS", "Asked", "Feedback", "asked", "check", "self_check"]
 
 with Path(__file__).with_name("questions.toml").open("rb") as _file:
     _ASKED: dict[str, list[dict[str, Any]]] = tomllib.load(_file)
@@ -64,32 +62,30 @@ def self_check(chapter: str) -> Quiz:
         raise UnsupportedError(f"no questions on {chapter!r}; there are {', '.join(CHAPTERS)}")
     values = MADE[chapter]() if chapter in MADE else {}
     asked = [_question(entry, values) for entry in _ASKED[chapter]]
-    return quiz(*asked, name=f"check-{chapter.replace('_', '-')}")
+    return Quiz(tuple(asked), f"check-{chapter.replace('_', '-')}")
 
 
 def _question(entry: Mapping[str, Any], values: Mapping[str, Any]) -> Question:
     """Fill the computed values into the words of a question."""
-    prompt = entry["ask"].format_map(values)
     if "which" in entry:
         end, scale = entry["which"][0], values[entry["which"][1]]
-        return which(
-            prompt,
-            {name: value for name, (value, _) in scale.items()},
-            lambda name, _: entry["why"].format_map(
-                {**values, "name": name, "said": scale[name][1]}
-            ),
-            smallest=end == "smallest",
-        )
-    verdicts = {"right": True, "wrong": False}
-    verdicts |= {name: one for name, one in values.items() if isinstance(one, bool)}
-    verdicts |= {f"not {name}": not one for name, one in verdicts.items()}
-    sorted_: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
-    for verdict, *pair in entry["options"]:
-        answer, why = (text.format_map(values) for text in pair)
-        sorted_[verdicts[verdict]].append((answer, why))
-    (right,) = sorted_[True]
+        best = (min if end == "smallest" else max)(value for value, _ in scale.values())
+        options = [
+            Answer(
+                name, entry["why"].format_map({**values, "name": name, "said": said}), value == best
+            )
+            for name, (value, said) in scale.items()
+        ]
+    else:
+        verdicts = {"right": True, "wrong": False}
+        verdicts |= {name: one for name, one in values.items() if isinstance(one, bool)}
+        verdicts |= {f"not {name}": not one for name, one in verdicts.items()}
+        options = [
+            Answer(text.format_map(values), why.format_map(values), verdicts[verdict])
+            for verdict, text, why in entry["options"]
+        ]
     shown = figure(entry["figure"]) if "figure" in entry else None
-    return question(prompt, right=right, wrong=sorted_[False], figure=shown)
+    return question(entry["ask"].format_map(values), options, shown)
 
 
 # -- answers to exercises -------------------------------------------------------------------------
@@ -127,14 +123,6 @@ class Asked:
     digits: int = 3
     choices: Mapping[str, str] = field(default_factory=dict)
     mistakes: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise MetaAnalysisError(f"{self.label}: kind {self.kind!r} is none of {KINDS}")
-        if (self.kind == "choice") != bool(self.choices):
-            raise MetaAnalysisError(
-                f"{self.label}: choices belong to the kind 'choice', and to no other"
-            )
 
     @property
     def wanted(self) -> str:

@@ -11,8 +11,6 @@ from ..engine.distributions import expit, norm_ppf, t_ppf
 from ..errors import MetaAnalysisError
 from ..views.prose import Sentence, list_table
 
-__all__ = ["cohorts_needed", "expected_prediction", "kappa", "planning_table"]
-
 _MOST = 1000  # cohorts that are tried
 
 

@@ -16,8 +16,6 @@ from ..engine.effects import study_interval
 from ..evidence import data_folder
 from ..models.pooling import pool
 
-__all__ = ["FIGURES", "Figure", "figure"]
-
 _LEFT, _WIDE, _ROW, _TOP = 76.0, 234.0, 22.0, 14.0  # on a phone letters keep their size
 _Z = float(norm_ppf(0.975))
 

@@ -25,11 +25,9 @@ from ..views.prose import Sentence, list_table
 from ..views.slugs import slug
 from .bank import sheets
 from .checks import self_check
+from .course import LessonPlan, Plans
 from .lab_pages import LAB_PAGES
-from .plans import LessonPlan, Plans
 from .printed import document, html_table, write_files
-
-__all__ = ["Handout", "handout", "lab_sheet", "lesson_plan", "write_handout", "write_lesson"]
 
 _TITLE = "Eight trials under placebo"
 _ASKED = (

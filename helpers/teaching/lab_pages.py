@@ -23,8 +23,6 @@ from ..evidence.pages import record
 from ..views.interactive import Interactive
 from . import labs
 
-__all__ = ["LAB_PAGES", "Control", "LabPage", "LabTask", "came_out", "lab"]
-
 Printed = Literal["count", "percent", "number"]
 #: A difference of more than so many standard errors of the simulation is said to be one.
 ERRORS = 3.0
@@ -81,15 +79,11 @@ class LabPage:
     @property
     def start(self) -> dict[str, float]:
         """Numbers that the lab takes, and their defaults, without draws and seed."""
-        found = {
+        return {
             name: one.default
             for name, one in inspect.signature(self.lab).parameters.items()
             if isinstance(one.default, (int, float)) and name not in {"draws", "seed"}
         }
-        lacking = [one.key for one in self.controls if found.get(one.key) not in one.places]
-        if lacking:
-            raise MetaAnalysisError(f"{self.title}: {', '.join(lacking)} cannot start there")
-        return found
 
 
 def _read() -> dict[str, LabPage]:

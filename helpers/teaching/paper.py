@@ -21,12 +21,12 @@ from .. import printing
 from ..arguments import whole_number
 from ..door import pd
 from ..engine.proportion_intervals import wilson
+from ..models.pooling import pool
+from .course import Marked
 from .printed import document, html_table, write_files
 
 if TYPE_CHECKING:
     from ..models.result import PoolResult
-
-__all__ = ["Item", "Paper", "PaperTask", "PlantedError", "Value", "make_paper", "write_paper"]
 
 _SETTINGS = (
     ("serious infection within a year of a new hip", "patients with a new hip"),
@@ -43,7 +43,6 @@ _COLUMNS = (
     "cohort registration women men patients events event_free percent median_follow_up "
     "longest_follow_up"
 ).split()
-PASS_SHARE = 0.6
 
 with (Path(__file__).parent / "paper.toml").open("rb") as _file:
     _TASKS: dict[str, dict[str, Any]] = tomllib.load(_file)
@@ -110,28 +109,14 @@ class PlantedError:
 
 
 @dataclass(frozen=True, slots=True)
-class Paper:
+class Paper(Marked):
     """An exam of one seed; `sheet` is the table of the last task, with its errors."""
 
     seed: int
     tasks: tuple[PaperTask, ...]
     sheet: pd.DataFrame
     errors: tuple[PlantedError, ...]
-
-    @property
-    def marks(self) -> int:
-        """All marks."""
-        return sum(task.marks for task in self.tasks)
-
-    @property
-    def needed(self) -> int:
-        """The smallest number of marks that is enough."""
-        return int(-(-self.marks * PASS_SHARE // 1))
-
-    @property
-    def minutes(self) -> int:
-        """Time for all tasks."""
-        return sum(task.minutes for task in self.tasks)
+    pass_share: float = 0.6
 
     @property
     def numbers(self) -> dict[str, Value]:
@@ -213,14 +198,9 @@ def _draw(rng: np.random.Generator, k: int, low: int, high: int) -> tuple[list[i
 
 
 def _pooled(events: Sequence[int], n: Sequence[int], model: str) -> PoolResult:
-    from ..models.pooling import pool
-
-    data = pd.DataFrame({"study": [str(i) for i in range(len(n))], "events": events, "n": n})
     return pool(
-        data,
-        events="events",
-        n="n",
-        study="study",
+        events=events,
+        n=n,
         model=model,
         ci_method="wald",
         tau2_method="DL" if model == "random" else None,
@@ -449,16 +429,8 @@ def _extraction(
 def write_paper(paper: Paper, folder: str | Path) -> list[Path]:
     """Write an exam: what students get, and the key in a folder of its own.
 
-    Parameters
-    ----------
-    paper : Paper
-    folder : str or Path
-        Made if it is not there.
-
-    Returns
-    -------
-    list of Path
-        ``students/paper.html``, ``students/sheet.csv``, ``teacher/key.html``.
+    Gives the paths of ``students/paper.html``, ``students/sheet.csv`` and ``teacher/key.html``; the
+    folder is made if it is not there.
     """
     content = {
         "students/paper.html": paper.paper(),

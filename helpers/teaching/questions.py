@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -12,9 +11,7 @@ from zlib import crc32
 from ..errors import MetaAnalysisError
 from .figures import Figure
 
-__all__ = ["Answer", "Question", "Quiz", "question", "quiz", "which"]
-
-_LETTERS = "ABCDEFGH"
+LETTERS = "ABCDEFGH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,8 @@ class Question:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise MetaAnalysisError("a question needs words")
-        if not 2 <= len(self.options) <= len(_LETTERS):
-            raise MetaAnalysisError(f"{self.prompt!r} needs two to {len(_LETTERS)} options")
+        if not 2 <= len(self.options) <= len(LETTERS):
+            raise MetaAnalysisError(f"{self.prompt!r} needs two to {len(LETTERS)} options")
         if sum(option.right for option in self.options) != 1:
             raise MetaAnalysisError(f"{self.prompt!r} needs exactly one right option")
         if len({option.text for option in self.options}) < len(self.options):
@@ -62,91 +59,18 @@ class Question:
         return next(option for option in self.options if option.right)
 
 
-def question(
-    prompt: str,
-    *,
-    right: tuple[str, str],
-    wrong: Iterable[tuple[str, str]],
-    figure: Figure | None = None,
-) -> Question:
-    """Make a question; its options are put into an order that does not tell which is right.
+def question(prompt: str, options: Iterable[Answer], figure: Figure | None = None) -> Question:
+    """Put the options into an order that does not tell which is right: that of their words."""
 
-    Parameters
-    ----------
-    prompt : str
-    right : tuple of str
-        The right answer and why it is right.
-    wrong : iterable of tuple of str
-        Wrong answers, each with why it is wrong.
-    figure : Figure, optional
-        A picture to read.
+    def place(option: Answer) -> int:
+        return crc32(f"{prompt}|{option.text}".encode())
 
-    Returns
-    -------
-    Question
-        The same words always stand in the same order.
-
-    Examples
-    --------
-    >>> asked = question(
-    ...     "What does tau2 measure?",
-    ...     right=("The variance of the true effects", "It belongs to the studies."),
-    ...     wrong=[("The sampling error", "That is vi; it shrinks as studies grow.")],
-    ... )
-    >>> asked.right.text
-    'The variance of the true effects'
-    """
-    options = [Answer(*right, right=True), *(Answer(*pair, right=False) for pair in wrong)]
-    options.sort(key=lambda option: crc32(f"{prompt}|{option.text}".encode()))
-    return Question(prompt, tuple(options), figure)
-
-
-def which(
-    prompt: str,
-    values: Mapping[str, float],
-    why: Callable[[str, float], str],
-    *,
-    smallest: bool = False,
-) -> Question:
-    """Ask which of several things has the largest (or smallest) value; the data decide.
-
-    Parameters
-    ----------
-    prompt : str
-    values : mapping of str to float
-        Options with their values.
-    why : callable
-        Explanation made from an option and its value.
-    smallest : bool
-        Whether the smallest value is right.
-
-    Raises
-    ------
-    MetaAnalysisError
-        A tie for the right answer.
-
-    Examples
-    --------
-    >>> asked = which("Which is longest?", {"a": 3.0, "b": 5.0}, "{} has {:.0f} cm.".format)
-    >>> asked.right
-    Answer(text='b', why='b has 5 cm.', right=True)
-    """
-    if not values:
-        raise MetaAnalysisError(f"{prompt!r} has nothing to choose from")
-    best = min(values.values()) if smallest else max(values.values())
-    found = [name for name, value in values.items() if value == best]
-    if len(found) != 1:
-        raise MetaAnalysisError(f"{prompt!r}: {' and '.join(found)} have the same value")
-    return question(
-        prompt,
-        right=(found[0], why(found[0], best)),
-        wrong=[(name, why(name, value)) for name, value in values.items() if name != found[0]],
-    )
+    return Question(prompt, tuple(sorted(options, key=place)), figure)
 
 
 @dataclass(frozen=True, slots=True)
 class Quiz:
-    """Questions as a notebook shows them; `name` begins their ids on the page.
+    """Questions as a notebook shows them; `name` begins their ids on the page, once on each.
 
     Each question is a group with a name (fieldset and legend); each option is a disclosure (details
     and summary), which every browser opens by keyboard and without a script.
@@ -177,36 +101,6 @@ class Quiz:
         return {"text/html": self.html, "text/plain": self.text}
 
 
-def quiz(*questions: Question, name: str = "quiz") -> Quiz:
-    """Show questions.
-
-    Parameters
-    ----------
-    *questions : Question
-    name : str
-        Start of their ids: lower-case words joined by hyphens, used once on a page.
-
-    Raises
-    ------
-    MetaAnalysisError
-        No question, or a name that is no id.
-
-    Examples
-    --------
-    >>> quiz(question("Is I2 a test?", right=("No", "Q is."), wrong=[("Yes", "It has no p.")]))
-    Is I2 a test?
-      A. No
-         Right. Q is.
-      B. Yes
-         Not so. It has no p.
-    """
-    if not questions:
-        raise MetaAnalysisError("quiz() needs at least one question")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
-        raise MetaAnalysisError(f"a quiz needs a name of lower-case words, not {name!r}")
-    return Quiz(questions, name)
-
-
 def _verdict(option: Answer) -> str:
     return "Right." if option.right else "Not so."
 
@@ -217,18 +111,15 @@ def _html(asked: Question, name: str) -> str:
         f'<summary><span class="quiz-letter">{letter}</span> {escape(option.text, quote=False)}'
         f"</summary>\n<p><strong>{_verdict(option)}</strong> "
         f"{escape(option.why, quote=False)}</p></details>"
-        for letter, option in zip(_LETTERS, asked.options, strict=False)
+        for letter, option in zip(LETTERS, asked.options, strict=False)
     )
     legend = f"<legend>{escape(asked.prompt, quote=False)}</legend>"
-    return f'<fieldset class="quiz" id="{name}">\n{legend}\n{_picture(asked)}{options}\n</fieldset>'
-
-
-def _picture(asked: Question) -> str:
-    return "" if asked.figure is None else f"{asked.figure.svg}\n"
+    picture = "" if asked.figure is None else f"{asked.figure.svg}\n"
+    return f'<fieldset class="quiz" id="{name}">\n{legend}\n{picture}{options}\n</fieldset>'
 
 
 def _text(asked: Question) -> str:
     lines = [asked.told]
-    for letter, option in zip(_LETTERS, asked.options, strict=False):
+    for letter, option in zip(LETTERS, asked.options, strict=False):
         lines += [f"  {letter}. {option.text}", f"     {_verdict(option)} {option.why}"]
     return "\n".join(lines)

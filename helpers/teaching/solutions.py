@@ -11,7 +11,6 @@ import ast
 import contextlib
 import io
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,6 @@ from ..door import pd
 from ..errors import MetaAnalysisError
 from ..evidence.problems import CellProblem, EvidenceError
 
-__all__ = ["chapter_file", "exercises", "solve"]
-
-_LABEL = re.compile(r"^:label:\s*(\S+)", re.M)
-_BLOCK = re.compile(r"(?=^[`:]{3,}\{)", re.M)
-_HEAD = re.compile(r"[`:]{3,}\{(exercise|solution)\}(.*)")
 _WRITES = frozenset("add append extend insert pop remove sort update".split())
 _LOADER = "load_cohorts"
 _TABLE = "cohorts given to check"  # no name that code can have
@@ -40,7 +34,7 @@ def chapter_file(chapter: str) -> Path:
     return path
 
 
-def _cells(notebook: str | Path) -> Iterator[tuple[dict[str, Any], str, str]]:
+def cells(notebook: str | Path) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Cells with their source and with the exercise whose solution they belong to, if any."""
     inside = ""
     for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
@@ -48,30 +42,6 @@ def _cells(notebook: str | Path) -> Iterator[tuple[dict[str, Any], str, str]]:
         if cell["cell_type"] == "markdown" and source.startswith("#"):
             inside = cell["metadata"].get("solution", "")
         yield cell, source, inside
-
-
-def exercises(notebook: str | Path) -> dict[str, bool]:
-    """Labels of the exercises of a chapter, and whether each has a solution that was executed.
-
-    True if the cells under the heading of its solution hold code that ran, or the solution stands
-    in one cell of its own.
-    """
-    found: dict[str, bool] = {}
-    for cell, source, inside in _cells(notebook):
-        if cell["cell_type"] == "code":
-            if inside and cell.get("execution_count") is not None:
-                found[inside] = True
-            continue
-        for block in _BLOCK.split(source):
-            head = _HEAD.match(block)
-            if head and head[1] == "exercise":
-                label = _LABEL.search(block)
-                if label is None:
-                    raise MetaAnalysisError(f"{Path(notebook).name}: an exercise has no label")
-                found[label[1]] = False
-            elif head:
-                found[head[2].strip()] = True
-    return found
 
 
 def solve(
@@ -88,7 +58,7 @@ def solve(
     """
     statements: list[ast.stmt] = []
     seen = False
-    for cell, source, inside in _cells(chapter_file(chapter)):
+    for cell, source, inside in cells(chapter_file(chapter)):
         if seen and inside != label:
             break
         seen = seen or inside == label or f":label: {label}\n" in source

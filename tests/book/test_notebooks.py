@@ -9,9 +9,9 @@ import chapters
 import nbformat
 import notebooks
 import pytest
+from chapter_exercises import exercises
 from inline_values import EVAL
 
-from helpers.teaching import exercises
 from helpers.teaching.checks import asked
 
 PATHS = chapters.chapter_paths()

@@ -20,13 +20,14 @@ import notebooks
 import numpy as np
 import pandas as pd
 import pytest
+from chapter_exercises import exercises
 from nightly import nightly
 from scipy import stats
 
 from helpers import load_cohorts
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import EvidenceError
-from helpers.teaching import LEVELS, check, exercises, read_goals, solutions
+from helpers.teaching import LEVELS, check, read_goals, solutions
 from helpers.teaching import checks as checks_module
 from helpers.teaching.checks import Asked, asked
 from helpers.teaching.solutions import chapter_file, solve
@@ -77,11 +78,9 @@ def test_choices_have_a_hint_for_each_wrong_one():
             assert bool(hint) is not bool(literal and choice == literal[1]), (label, choice)
 
 
-@pytest.mark.parametrize("change", [{"kind": "guess"}, {"choices": {"a": "b"}}, {"kind": "choice"}])
-def test_a_specification_that_contradicts_itself_is_an_error(change):
-    what = {"chapter": "c", "label": "l", "ask": "a", "kind": "p", "value": "1", "hint": "h"}
-    with pytest.raises(MetaAnalysisError, match="l: "):
-        Asked(**{**what, **change})
+def test_every_kind_of_answer_is_known_and_choices_belong_to_one_of_them():
+    assert {what.kind for what in ASKED.values()} <= set(checks_module.KINDS)
+    assert of("choice") == [label for label, what in ASKED.items() if what.choices]
 
 
 # -- a student's notebook, from top to bottom -----------------------------------------------------

@@ -7,13 +7,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from helpers.teaching import CHAPTERS, question, quiz, self_check
+from helpers.teaching import CHAPTERS, Quiz, self_check
 from helpers.teaching.bank import bank_files, write_bank
+from helpers.teaching.questions import Answer, question
 
 AWKWARD = question(
     "Is {a} = b ~ c: #1 <b> & \\ so?",
-    right=("Yes = {x}", "Because ~ of #2: it is."),
-    wrong=[("No <i>", "It & that."), ("Both \\", "One.")],
+    [
+        Answer("Yes = {x}", "Because ~ of #2: it is.", True),
+        Answer("No <i>", "It & that.", False),
+        Answer("Both \\", "One.", False),
+    ],
 )
 QTI = {"q": "http://www.imsglobal.org/xsd/imsqti_v2p1"}
 PACKAGE = {"p": "http://www.imsglobal.org/xsd/imscp_v1p1"}
@@ -21,7 +25,9 @@ PACKAGE = {"p": "http://www.imsglobal.org/xsd/imscp_v1p1"}
 
 @pytest.fixture(scope="module")
 def bank():
-    return {chapter: self_check(chapter) for chapter in CHAPTERS} | {"awkward": quiz(AWKWARD)}
+    return {chapter: self_check(chapter) for chapter in CHAPTERS} | {
+        "awkward": Quiz((AWKWARD,), "awkward")
+    }
 
 
 @pytest.fixture(scope="module")

@@ -219,6 +219,7 @@ def test_the_page_of_each_lab_starts_where_the_lab_does():
     assert {page.lab for page in LAB_PAGES.values()} == set(labs.LABS)
     for page in LAB_PAGES.values():
         assert page.start
+        assert all(page.start[one.key] in one.places for one in page.controls)
         edited = next(one for one in page.controls if one.key == page.task.key)
         assert page.task.value in edited.places
         assert page.start[page.task.key] != page.task.value

@@ -14,16 +14,18 @@ from helpers import pool, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence import EvidenceError
 from helpers.evidence.own import read_own
-from helpers.teaching import CHAPTERS, question, quiz, self_check, which
+from helpers.teaching import CHAPTERS, Quiz, self_check
 from helpers.teaching import answers as shared
-from helpers.teaching.questions import Answer, Question
+from helpers.teaching.checks import _question
+from helpers.teaching.questions import Answer, Question, question
 
 QUESTIONS = Path(shared.__file__).with_name("questions.toml")
-ASKED = question(
-    "Is 5 < 7 & so on?",
-    right=("Yes, <b>5</b> is", "It is less."),
-    wrong=[("No", "It is not more."), ("Both", "One of them.")],
+OPTIONS = (
+    Answer("Yes, <b>5</b> is", "It is less.", True),
+    Answer("No", "It is not more.", False),
+    Answer("Both", "One of them.", False),
 )
+ASKED = question("Is 5 < 7 & so on?", OPTIONS)
 
 
 @functools.cache
@@ -33,7 +35,7 @@ def asked_in(chapter: str) -> tuple[Question, ...]:
 
 
 def test_a_question_is_a_named_group_of_disclosures_without_scripts():
-    page = BeautifulSoup(quiz(ASKED, ASKED, name="try").html, "html.parser")
+    page = BeautifulSoup(Quiz((ASKED, ASKED), "try").html, "html.parser")
     groups = page.find_all("fieldset")
     assert [group["id"] for group in groups] == ["try-1", "try-2"]
     for group in groups:
@@ -50,14 +52,14 @@ def test_a_question_is_a_named_group_of_disclosures_without_scripts():
 
 
 def test_the_verdict_is_said_in_words_once_right():
-    page = BeautifulSoup(quiz(ASKED).html, "html.parser")
+    page = BeautifulSoup(Quiz((ASKED,), "quiz").html, "html.parser")
     verdicts = [strong.get_text() for strong in page.find_all("strong")]
     assert sorted(verdicts) == ["Not so.", "Not so.", "Right."]
     assert page.select_one(".quiz-right strong").get_text() == "Right."
 
 
 def test_html_and_text_hold_the_same_words():
-    shown = quiz(ASKED)
+    shown = Quiz((ASKED,), "quiz")
     bundle = shown._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain"}
     words = BeautifulSoup(bundle["text/html"], "html.parser").get_text()
@@ -68,11 +70,7 @@ def test_html_and_text_hold_the_same_words():
 
 
 def test_the_order_of_options_depends_on_their_words_alone():
-    turned = question(
-        ASKED.prompt,
-        right=("Yes, <b>5</b> is", "It is less."),
-        wrong=[("Both", "One of them."), ("No", "It is not more.")],
-    )
+    turned = question(ASKED.prompt, reversed(OPTIONS))
     assert turned == ASKED
 
 
@@ -92,8 +90,11 @@ def test_a_question_that_cannot_be_answered_is_an_error(options, words):
 
 
 def test_a_tie_is_no_question():
-    with pytest.raises(MetaAnalysisError, match="same value"):
-        which("Which?", {"a": 1.0, "b": 1.0}, "{} {}".format)
+    entry = {"ask": "Which?", "which": ["largest", "scale"], "why": "{name} is {said}"}
+    scale = {"a": (1.0, "1"), "b": (0.5, "a half")}
+    assert _question(entry, {"scale": scale}).right == Answer("a", "a is 1", True)
+    with pytest.raises(MetaAnalysisError, match="exactly one right"):
+        _question(entry, {"scale": scale | {"b": (1.0, "1")}})
 
 
 def test_an_unknown_chapter_is_an_error():

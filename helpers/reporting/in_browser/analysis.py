@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from ...engine.normal.intervals import Interval
     from ...models.result import PoolResult
 
-__all__ = ["analyse", "analyse_json", "look"]
-
 #: Roles whose columns are found by their names; the page asks for the others.
 ROLES = ("study", *COUNTS, *EFFECTS)
 

@@ -13,8 +13,6 @@ from typing import Any
 
 from ... import printing
 
-__all__ = ["forest_svg"]
-
 WIDTH, LEFT, RIGHT = 720, 250, 560
 ROW, TOP = 20, 44
 INK = "var(--picture-ink, #1a1c20)"
