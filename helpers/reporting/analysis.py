@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,15 +50,15 @@ def _egger(fit: PoolResult) -> BiasTest:
 #: Name of a test here, as in `helpers.bias.simulate_null` -> the test; the last keeps its level.
 TESTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
     ("Egger (logit)", _egger),
-    ("Peters (weights from size)", lambda fit: bias.peters(fit)),
-    ("Double arcsine", lambda fit: bias.arcsine_test(fit)),
+    ("Peters (weights from size)", bias.peters),
+    ("Double arcsine", bias.arcsine_test),
 )
 
 
 #: The same for effects with standard errors; nothing is known of what they were computed from.
 OF_EFFECTS: tuple[tuple[str, Callable[[PoolResult], BiasTest]], ...] = (
-    ("Egger", lambda fit: bias.egger(fit)),
-    ("Begg and Mazumdar", lambda fit: bias.begg(fit)),
+    ("Egger", bias.egger),
+    ("Begg and Mazumdar", bias.begg),
 )
 
 
@@ -94,23 +94,9 @@ class ColumnNames:
     @property
     def used(self) -> tuple[str, ...]:
         """Every column that plays a role."""
-        named = (
-            self.study,
-            self.events,
-            self.n,
-            self.time,
-            self.effect,
-            self.se,
-            self.variance,
-            self.lower,
-            self.upper,
-            self.by,
-            self.follow_up,
-            self.cluster,
-            self.risk_of_bias,
-            *self.covariates,
-        )
-        return tuple(name for name in named if name is not None)
+        aside = {"covariates", "follow_up_unit", "scale"}
+        named = [getattr(self, one.name) for one in fields(self) if one.name not in aside]
+        return tuple(name for name in [*named, *self.covariates] if name is not None)
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -293,14 +279,8 @@ def analyse(
             if made is not None:
                 regressions[column] = made
     if months is not None and kind == "proportion" and not effects:
-        per_time = partial(
-            pool_rates,
-            data,
-            **counts,
-            follow_up=months,
-            measure="log-rate",
-            model="glmm",
-        )
+        how = {"measure": "log-rate", "model": "glmm"}
+        per_time = partial(pool_rates, data, **counts, follow_up=months, **how)
         rates = attempt("Events per person-time", per_time, varied=False)
     leave_one_out = attempt("Leave-one-out", fit.leave_one_out)
     influence = attempt("Influence of single studies", fit.influence)
@@ -422,15 +402,8 @@ def _small_studies(
     """Test whether small studies differ, and how often the tests say so without a reason."""
     what = "Tests for small-study effects"
     sizes = np.unique(fit.data.size[fit.data.included]) if fit.data.size is not None else ()
-    reason = ""
-    if fit.events is None:
-        if fit.k < 3:
-            reason = "there are fewer than three studies, and a line needs three"
-            attempt.reasons.append(NotComputed(what, reason))
-            return {}, None
-        found = {name: attempt(f"{what}: {name}", partial(test, fit)) for name, test in OF_EFFECTS}
-        return {name: test for name, test in found.items() if test is not None}, None
-    if fit.n is None:
+    effects, reason = fit.events is None, ""
+    if not effects and fit.n is None:
         reason = (
             "they are for proportions; the standard error of a log rate depends on the events, as "
             "the rate does"
@@ -439,20 +412,15 @@ def _small_studies(
         reason = "there are fewer than three studies, and a line needs three"
     elif one_sided:
         reason = "no study has events, or all people have them: there is no trend to see"
-    elif len(sizes) < 2:
+    elif not effects and len(sizes) < 2:
         reason = "all studies have the same size"
     if reason:
         attempt.reasons.append(NotComputed(what, reason))
         return {}, None
-    tests: dict[str, BiasTest] = {}
-    for name, test in TESTS:
-        made = attempt(f"{what}: {name}", partial(test, fit))
-        if made is not None:
-            tests[name] = made
-    null = None
-    if tests:
-        null = attempt(
-            "Calibrated p-values of these tests",
-            lambda: bias.simulate_null(fit, seed=seed, draws=draws, tests=list(tests)),
-        )
-    return tests, null
+    wanted = OF_EFFECTS if effects else TESTS
+    made = {name: attempt(f"{what}: {name}", partial(test, fit)) for name, test in wanted}
+    tests = {name: test for name, test in made.items() if test is not None}
+    if effects or not tests:
+        return tests, None
+    simulated = partial(bias.simulate_null, fit, seed=seed, draws=draws, tests=list(tests))
+    return tests, attempt("Calibrated p-values of these tests", simulated)

@@ -35,6 +35,22 @@ exit status:
   {REFUSED}  the system does not let a file be read or written
   {WRONG_INPUT}  the table or an option is wrong: every problem is printed, nothing is written
 """
+#: Options that name a column -> its role.
+COLUMNS = {
+    "--study": "labels; default: by name",
+    "--events": "events; default: by name",
+    "--n": "people at risk; default: by name",
+    "--time": "person-years, in place of people at risk: rates are pooled",
+    "--effect": "effects, in place of counts",
+    "--se": "their standard errors",
+    "--variance --vi": "variances, in place of --se",
+    "--lower": "lower 95%% limits, in place of --se",
+    "--upper": "upper 95%% limits",
+    "--cluster": "what studies share, such as a registry: three levels",
+    "--risk-of-bias": "ratings: low, some concerns (moderate), high",
+    "--by --group": "groups to compare",
+    "--follow-up": "follow-up",
+}
 EXAMPLES = {
     "": "example:\n  nrm-meta template > my.csv\n  nrm-meta report my.csv\n",
     "template": "example:\n  nrm-meta template > my.csv\n",
@@ -83,30 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("table", help="CSV, xlsx, xls or ods file")
     made.add_argument("--out", metavar="DIR", help="folder to make; default: TABLE-report here")
     columns = made.add_argument_group("columns")
-    columns.add_argument("--study", metavar="COL", help="labels; default: by name")
-    columns.add_argument("--events", metavar="COL", help="events; default: by name")
-    columns.add_argument("--n", metavar="COL", help="people at risk; default: by name")
-    columns.add_argument(
-        "--time", metavar="COL", help="person-years, in place of people at risk: rates are pooled"
-    )
-    columns.add_argument("--effect", metavar="COL", help="effects, in place of counts")
-    columns.add_argument("--se", metavar="COL", help="their standard errors")
-    columns.add_argument("--variance", "--vi", metavar="COL", help="variances, in place of --se")
-    columns.add_argument("--lower", metavar="COL", help="lower 95%% limits, in place of --se")
-    columns.add_argument("--upper", metavar="COL", help="upper 95%% limits")
+    for names, said in COLUMNS.items():
+        columns.add_argument(*names.split(), metavar="COL", help=said)
     columns.add_argument(
         "--scale",
         choices=list(SCALES),
         help="what the effects are; default: by the name of their column, and else raw",
     )
-    columns.add_argument(
-        "--cluster", metavar="COL", help="what studies share, such as a registry: three levels"
-    )
-    columns.add_argument(
-        "--risk-of-bias", metavar="COL", help="ratings: low, some concerns (moderate), high"
-    )
-    columns.add_argument("--by", "--group", metavar="COL", help="groups to compare")
-    columns.add_argument("--follow-up", metavar="COL", help="follow-up")
     columns.add_argument(
         "--follow-up-unit",
         choices=["days", "weeks", "months", "years"],
@@ -206,11 +205,8 @@ def _report(options: argparse.Namespace) -> int:
     said = {"outcome": options.outcome, "events": options.events_name, "n": options.n_name}
     said["people"] = options.n_name and lower(options.n_name)
     subject = replace(USUAL, **{name: value for name, value in said.items() if value})
-    same = """
-        study events n time effect se variance lower upper scale cluster risk_of_bias by follow_up
-        follow_up_unit sheet measure model per level seed title
-    """.split()
-    choices: dict[str, Any] = {name: getattr(options, name) for name in same}
+    aside = "command table out quiet outcome events_name n_name covariate missing".split()
+    choices = {name: value for name, value in vars(options).items() if name not in aside}
     choices["missing"] = [word for word in options.missing.split(",") if word.strip()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LongComputationWarning)  # the progress says what runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -128,33 +128,27 @@ class Report:
             "source": self.source,
             "sha256": self.sha256,
             "seed": found.seed,
-            "columns": asdict(found.columns),
+            "columns": found.columns,
             "answer": self.answer,
-            "pooled": found.fit.to_dict(),
+            "pooled": found.fit,
             "beside": found.beside,
             "groups": found.groups,
-            "meta_regression": dict(found.regressions),
+            "meta_regression": found.regressions,
             "rates": found.rates,
-            "clusters": None
-            if found.columns.cluster is None
-            else {
+            "clusters": found.columns.cluster
+            and {
                 "three_levels": found.levels,
                 "robust": found.robust,
-                "leave_one_out": None
-                if found.without_cluster is None
-                else found.without_cluster.reset_index().to_dict(orient="records"),
+                "leave_one_out": found.without_cluster,
             },
-            "risk_of_bias": None
-            if found.columns.risk_of_bias is None
-            else {"groups": found.ratings, "without_high": found.low_risk},
-            "leave_one_out": None
-            if found.leave_one_out is None
-            else found.leave_one_out.reset_index().to_dict(orient="records"),
+            "risk_of_bias": found.columns.risk_of_bias
+            and {"groups": found.ratings, "without_high": found.low_risk},
+            "leave_one_out": found.leave_one_out,
             "influence": found.influence,
-            "small_study_tests": dict(found.tests),
+            "small_study_tests": found.tests,
             "null_simulation": found.null,
-            "cautions": [asdict(one) for one in self.cautions],
-            "not_computed": [asdict(one) for one in self.not_computed],
+            "cautions": self.cautions,
+            "not_computed": self.not_computed,
             "references": [{"key": one.key, "doi": one.doi} for one in references_of(found)],
         }
         return plain(made)
@@ -292,25 +286,18 @@ def report(
     progress("Checking the table")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
-    given = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
-    rarer: dict[str, Any] = {name: options.get(name) for name in _COLUMNS}
-    given |= rarer
+    named = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
+    given = {**named, **{name: options.get(name) for name in _COLUMNS}}
     missing = options.get("missing", ())
     words = (missing,) if isinstance(missing, str) else tuple(missing)
-    sheet = options.get("sheet")
-    scale = options.get("scale")
-    own = read_own(table, given, numeric=covariates, missing=words, sheet=sheet, scale=scale)
+    rest = {"sheet": options.get("sheet"), "scale": options.get("scale")}
+    own = read_own(table, given, numeric=covariates, missing=words, **rest)
     roles = own.roles
     columns = ColumnNames(
-        roles["study"],
-        roles.get("events"),
-        roles.get("n"),
-        roles.get("by"),
-        roles.get("follow_up"),
-        covariates,
-        options.get("follow_up_unit") or own.follow_up_unit,
+        **{name: roles.get(name) for name in given},
+        covariates=covariates,
+        follow_up_unit=options.get("follow_up_unit") or own.follow_up_unit,
         scale=own.scale,
-        **{name: roles.get(name) for name in _COLUMNS},
     )
     subject = _counted(_named(subject, columns), options.get("per", PER[0]), columns)
     labels = (roles["study"], roles.get("by"), roles.get("cluster"), roles.get("risk_of_bias"))

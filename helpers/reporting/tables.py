@@ -10,7 +10,7 @@ from ..engine.normal.prediction import displayed_prediction
 from ..models.population import has_mean
 from ..views.subject import Subject
 from ..views.tables import Table, numbers
-from .analysis import Analysis
+from .analysis import RATED, Analysis
 
 if TYPE_CHECKING:
     from ..models.result import PoolResult
@@ -40,6 +40,7 @@ class _Unit:
         self.unit = subject.unit(fit)
         self.digits = printing.places_in(fit, self.unit)
         self.head = printing.unit_heading(self.unit)
+        self.level = printing.level_text(fit.level)
 
     def value(self, value: float) -> str:
         return printing.value(value, self.unit, self.digits, bare=True)
@@ -47,9 +48,16 @@ class _Unit:
     def bounds(self, pair: Any) -> str:
         return f"{self.value(pair[0])} to {self.value(pair[1])}"
 
-    def prediction(self, fit: PoolResult) -> str | None:
-        limits, _ = displayed_prediction(fit)  # a dash stands in the table; the text says why
-        return None if limits is None else self.bounds(limits)
+    def pooled(self) -> dict[str, Any]:
+        """Columns of an estimate and its interval."""
+        return {
+            "estimate": (f"Estimate{self.head}", self.value),
+            "ci": (f"{self.level} CI{self.head}", self.bounds),
+        }
+
+
+#: Columns of heterogeneity.
+_VARIANCE = {"tau2": "number3", "I2": (f"I²{printing.IN_PERCENT}", "number1")}
 
 
 def models_table(analysis: Analysis, subject: Subject) -> Table:
@@ -57,6 +65,8 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
     unit = _Unit(analysis.fit, subject)
     mean = has_mean(analysis.fit.measure)
     fits = [analysis.fit, *([analysis.beside] if analysis.beside else [])]
+    # a dash stands where there is no prediction interval; the text says why
+    expected = [None if analysis.one_sided else displayed_prediction(fit)[0] for fit in fits]
     rows = [
         {
             "model": model_name(fit),
@@ -64,11 +74,11 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
             "estimate": fit.estimate,
             "ci": fit.ci,
             **({"mean": fit.mean_estimate, "mean_ci": fit.mean_conf_int()} if mean else {}),
-            "prediction": None if analysis.one_sided else unit.prediction(fit),
+            "prediction": None if limits is None else unit.bounds(limits),
             "tau2": fit.tau2,
             "I2": fit.heterogeneity.I2,
         }
-        for fit in fits
+        for fit, limits in zip(fits, expected, strict=True)
     ]
     return numbers(
         rows,
@@ -76,13 +86,11 @@ def models_table(analysis: Analysis, subject: Subject) -> Table:
         {
             "model": "",
             "cohorts": (printing.capital(subject.studies), ""),
-            "estimate": (f"Estimate{unit.head}", unit.value),
-            "ci": (f"{_level(analysis.fit)} CI{unit.head}", unit.bounds),
+            **unit.pooled(),
             "mean": (f"Mean across {subject.studies}{unit.head}", unit.value),
-            "mean_ci": (f"{_level(analysis.fit)} CI of the mean{unit.head}", unit.bounds),
+            "mean_ci": (f"{unit.level} CI of the mean{unit.head}", unit.bounds),
             "prediction": (f"Prediction interval{unit.head}", ""),
-            "tau2": "number3",
-            "I2": (f"I²{printing.IN_PERCENT}", "number1"),
+            **_VARIANCE,
         },
         name="models",
     )
@@ -93,8 +101,7 @@ def groups_table(
 ) -> Table:
     """Print subgroups."""
     shown = found.summary_frame().rename_axis("group").reset_index()
-    unit = _Unit(analysis.fit, subject)
-    shown["ci"] = [unit.bounds(pair) for pair in shown[["ci_lower", "ci_upper"]].to_numpy()]
+    shown["ci"] = list(zip(shown["ci_lower"], shown["ci_upper"], strict=True))
     by = printing.readable(found.by)
     size = ("n", subject.n, "") if analysis.fit.n is not None else ("time", subject.time, "number")
     counts = (
@@ -107,10 +114,8 @@ def groups_table(
             "group": (by[:1].upper() + by[1:], ""),
             "k": (printing.capital(subject.studies), ""),
             **counts,
-            "estimate": (f"Estimate{unit.head}", unit.value),
-            "ci": (f"{_level(analysis.fit)} CI{unit.head}", ""),
-            "tau2": "number3",
-            "I2": (f"I²{printing.IN_PERCENT}", "number1"),
+            **_Unit(analysis.fit, subject).pooled(),
+            **_VARIANCE,
         },
         name=name,
     )
@@ -118,9 +123,8 @@ def groups_table(
 
 def clusters_table(analysis: Analysis, subject: Subject) -> Table:
     """Print the estimate with and without the clusters."""
-    unit = _Unit(analysis.fit, subject)
     rows = [
-        {"model": name, "estimate": fit.estimate, "ci": unit.bounds(fit.ci), "tau2": fit.tau2}
+        {"model": name, "estimate": fit.estimate, "ci": fit.ci, "tau2": fit.tau2}
         for name, fit in (
             (f"Independent {subject.studies}", analysis.fit),
             (f"Three levels ({getattr(analysis.levels, 'measure', '')})", analysis.levels),
@@ -133,8 +137,7 @@ def clusters_table(analysis: Analysis, subject: Subject) -> Table:
         f"{subject.outcome} with and without clusters",
         {
             "model": "",
-            "estimate": (f"Estimate{unit.head}", unit.value),
-            "ci": (f"{_level(analysis.fit)} CI{unit.head}", ""),
+            **_Unit(analysis.fit, subject).pooled(),
             "tau2": ("τ², both levels together", "number3"),
         },
         name="clusters",
@@ -161,7 +164,7 @@ def rates_table(analysis: Analysis, subject: Subject) -> Table:
             "events": (subject.events, "count"),
             "time": ("Person-time, 100 years", "number"),
             "rate": "number1",
-            "ci": (f"{_level(fit)} CI", ""),
+            "ci": (f"{printing.level_text(fit.level)} CI", ""),
         },
         name="rates",
     )
@@ -200,10 +203,6 @@ def _tests(analysis: Analysis) -> pd.DataFrame:
     )
 
 
-def _level(fit: PoolResult) -> str:
-    return printing.level_text(fit.level)
-
-
 def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
     """Give every table of numbers, unrounded, for CSV files; the first columns name the rows.
 
@@ -237,8 +236,7 @@ def frames(analysis: Analysis) -> dict[str, pd.DataFrame]:
     if analysis.rates is not None:
         made["rates"] = analysis.rates.studies.reset_index()
     if analysis.ratings is not None:
-        frame = analysis.ratings.summary_frame().rename_axis("risk of bias")
-        made["risk_of_bias"] = frame.reset_index()
+        made["risk_of_bias"] = analysis.ratings.summary_frame().rename_axis(RATED).reset_index()
     if analysis.levels is not None or analysis.robust is not None:
         nested = {"three levels": analysis.levels, "three levels, CR2": analysis.robust}
         made["clusters"] = pd.concat(
