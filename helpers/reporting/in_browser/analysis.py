@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import printing
 from ...engine.distributions import backend
+from ...engine.json_values import plain
 from ...engine.normal.prediction import displayed_prediction
 from ...engine.normal.tau2_intervals import is_empty
 from ...engine.options import MEASURE
@@ -88,13 +89,8 @@ def analyse(
     unit = printing.unit_of(fit, per)
     prediction, reason = displayed_prediction(fit)
     tau2_ci, unbounded = _tau2_ci(fit)
-    plain = fit.to_dict()
-    plain["prediction_interval"] = None if prediction is None else list(prediction)
-    plain["tau2_ci"] = (
-        None
-        if tau2_ci is None or is_empty(tau2_ci)
-        else [v if _finite(v) else None for v in tau2_ci]
-    )
+    known = None if tau2_ci is None or is_empty(tau2_ci) else tau2_ci
+    shown = plain(fit.to_dict() | {"prediction_interval": prediction, "tau2_ci": known})
     said = remarks(
         table.study,
         table.events,
@@ -103,12 +99,12 @@ def analyse(
         lopsided=table.lopsided,
         groups=table.texts.get("by", ()),
     )
-    methods = fit.methods()
+    methods, digits = fit.methods(), printing.places_in(fit, unit)
     quantity = f"Rate per {per:,} person-years" if timed else "Proportion"
     if table.scale:
         quantity = table.roles["effect"]
     return {
-        "fit": plain,
+        "fit": shown,
         "headline": _headline(fit, unit, per),
         "understood": table.understood,
         "roles": dict(table.roles),
@@ -117,9 +113,9 @@ def analyse(
         "cautions": [*(one.message for one in said), *(c.message for c in fit.cautions)],
         "methods": str(methods),
         "references": [r.doi for r in methods.references],
-        "table": _table(plain, table.rows, unit, printing.places_in(fit, unit)),
-        "svg": forest_svg(plain, unit, quantity, printing.places_in(fit, unit)),
-        "csv": _csv(plain["studies"]),
+        "table": _table(shown, table.rows, unit, digits),
+        "svg": forest_svg(shown, unit, quantity, digits),
+        "csv": _csv(shown["studies"]),
         "backend": backend(),
     }
 
@@ -180,9 +176,8 @@ def _groups(
 
 def _group_row(name: str, fit: PoolResult, unit: printing.Unit) -> list[str]:
     digits = printing.places_in(fit, unit)
-    value, low, high = (
-        printing.value(one, unit, digits, bare=True) for one in (fit.estimate, *fit.ci)
-    )
+    numbers = (fit.estimate, *fit.ci)
+    value, low, high = (printing.value(one, unit, digits, bare=True) for one in numbers)
     tau2 = "–" if fit.one_sided else printing.number(fit.tau2, 3)
     return [name, printing.count(fit.k), value, f"{low} to {high}", tau2]
 
@@ -284,8 +279,7 @@ def _rows(
     per: int,
 ) -> list[tuple[str, str]]:
     """Names and printed values of the table of results."""
-    level = printing.level_text(fit.level)
-    h = fit.heterogeneity
+    level, h = printing.level_text(fit.level), fit.heterogeneity
     unknown = "cannot be estimated without an event, or with nothing but events"
     tau2 = "0 (one common effect)"
     if fit.model != "common":
@@ -293,43 +287,35 @@ def _rows(
     if tau2_ci is not None and is_empty(tau2_ci):
         tau2 += f" (the {level} Q-profile interval is empty)"
     elif tau2_ci is not None:
-        upper = printing.number(tau2_ci.upper, 3) if _finite(tau2_ci.upper) else "no upper limit"
+        bounded = math.isfinite(tau2_ci.upper)
+        upper = printing.number(tau2_ci.upper, 3) if bounded else "no upper limit"
         tau2 += f" ({level} CI {printing.number(tau2_ci.lower, 3)} to {upper})"
     if unbounded:
         tau2 += f" (no {level} CI: {unbounded})"
-    digits = printing.places_in(fit, unit)
-    amount: tuple[str, str] | None = None
+    test = f"Test of one common {'value' if fit.kind == 'effect' else 'rate'} ({h.test})"
+    tested = unknown if fit.one_sided else "needs two studies"
+    if h.df and not fit.one_sided:
+        freedom = f"{h.df} {'degree' if h.df == 1 else 'degrees'} of freedom"
+        tested = f"{printing.number(h.Q, 1)} on {freedom}, {printing.p_value(h.p)}"
+    mean = printing.mean_estimate(fit, unit=unit) if differs_from_median(fit) else ""
+    rows = {"Studies": _studies(fit, table.rows)}
     if fit.time is not None:
         years = printing.count(round(fit.time * per))
-        amount = ("Events in person-years", f"{printing.count(fit.events or 0.0)} in {years}")
+        rows["Events in person-years"] = f"{printing.count(fit.events or 0.0)} in {years}"
     elif fit.n is not None and fit.events is not None:
-        amount = ("Events of patients", printing.share(fit.events, fit.n))
-    mean = printing.mean_estimate(fit, unit=unit) if differs_from_median(fit) else ""
-    return [
-        ("Studies", _studies(fit, table.rows)),
-        *([amount] if amount else []),
-        (
-            "Pooled estimate (median study)" if mean else "Pooled estimate",
-            printing.value(fit.estimate, unit, digits),
-        ),
-        (f"{level} confidence interval", printing.value_range(fit.ci, unit)),
-        *([("Mean across studies", mean)] if mean else []),
-        (
-            f"{level} prediction interval",
-            prediction if isinstance(prediction, str) else printing.value_range(prediction, unit),
-        ),
-        ("τ² (between studies)", tau2),
-        ("I²", unknown if fit.one_sided else f"{printing.number(h.I2, 1)}%"),
-        (
-            f"Test of one common {'value' if fit.kind == 'effect' else 'rate'} ({h.test})",
-            unknown
-            if fit.one_sided
-            else f"{printing.number(h.Q, 1)} on {h.df} {'degree' if h.df == 1 else 'degrees'} of "
-            f"freedom, {printing.p_value(h.p)}"
-            if h.df
-            else "needs two studies",
-        ),
-    ]
+        rows["Events of patients"] = printing.share(fit.events, fit.n)
+    pooled = "Pooled estimate (median study)" if mean else "Pooled estimate"
+    rows[pooled] = printing.value(fit.estimate, unit, printing.places_in(fit, unit))
+    rows[f"{level} confidence interval"] = printing.value_range(fit.ci, unit)
+    if mean:
+        rows["Mean across studies"] = mean
+    rows[f"{level} prediction interval"] = (
+        prediction if isinstance(prediction, str) else printing.value_range(prediction, unit)
+    )
+    rows["τ² (between studies)"] = tau2
+    rows["I²"] = unknown if fit.one_sided else f"{printing.number(h.I2, 1)}%"
+    rows[test] = tested
+    return list(rows.items())
 
 
 def _studies(fit: PoolResult, rows: Sequence[int]) -> str:
@@ -340,10 +326,6 @@ def _studies(fit: PoolResult, rows: Sequence[int]) -> str:
         if reason
     ]
     return printing.count(fit.k) + (f" (left out: {'; '.join(left)})" if left else "")
-
-
-def _finite(value: float) -> bool:
-    return abs(value) < float("inf")
 
 
 #: So many studies are listed on the page; files have all of them.

@@ -24,12 +24,7 @@ MOST = 250
 _LABEL = 27
 
 
-def forest_svg(
-    fit: dict[str, Any],
-    unit: printing.Unit = "percent",
-    quantity: str = "Proportion",
-    digits: int | None = None,
-) -> str:
+def forest_svg(fit: dict[str, Any], unit: printing.Unit, quantity: str, digits: int) -> str:
     """Draw studies, pooled estimate and prediction interval of `PoolResult.to_dict`.
 
     Values are on the display scale: proportions or rates from zero, effects, or ratios on a
@@ -39,13 +34,13 @@ def forest_svg(
 
     >>> from helpers.models.pooling import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50])
-    >>> svg = forest_svg(fit.to_dict() | {"prediction_interval": [0.01, 0.8]})
+    >>> known = fit.to_dict() | {"prediction_interval": [0.01, 0.8]}
+    >>> svg = forest_svg(known, "percent", "Proportion", 1)
     >>> svg.count("<rect class='study'")
     3
     """
     rows = [row for row in fit["studies"] if row["estimate"] is not None]
     new = fit["prediction_interval"]
-    digits = _digits(fit, unit) if digits is None else digits
     factor = printing.factor_of(unit)
     tail = "%" if unit == "percent" else ""
     many = len(rows) > MOST
@@ -59,6 +54,10 @@ def forest_svg(
     def x(value: float) -> float:
         return round(LEFT + (RIGHT - LEFT) * place(value), 2)
 
+    def shown_as(estimate: float, low: float, high: float) -> str:
+        shown = printing.value(estimate, unit, digits, bare=unit != "percent")
+        return f"{shown} ({printing.between(factor * low, factor * high, digits)})"
+
     short = "n" if fit["n"] is not None else "time"
     counted = fit["events"] is not None
     heading = f"{quantity}{'' if unit == 'percent' else printing.unit_heading(unit)} (CI)"
@@ -69,34 +68,24 @@ def forest_svg(
         f"<title id='forest-title'>Forest plot of {_studies(len(rows))}</title>",
         f"<desc id='forest-desc'>{escape(_alternative(fit, unit, quantity, digits))}</desc>",
         _text(0, 20, "Study", weight=700),
-        *(
-            []
-            if many or not counted
-            else [_text(LEFT - 8, 20, f"Events / {short}", anchor="end", weight=700)]
-        ),
+        ""
+        if many or not counted
+        else _text(LEFT - 8, 20, f"Events / {short}", anchor="end", weight=700),
         _text(WIDTH, 20, heading, anchor="end", weight=700),
     ]
     axis = bottom + ROW * (3 if new else 2) - 6
     for value in ticks:
+        tick = f"{round(factor * value, 6):g}{tail}"
         out.append(_line(x(value), TOP - 12, x(value), axis, GRID))
-        out.append(
-            _text(
-                x(value),
-                axis + 18,
-                f"{round(factor * value, 6):g}{tail}",
-                anchor="middle",
-                colour=QUIET,
-            )
-        )
+        out.append(_text(x(value), axis + 18, tick, anchor="middle", colour=QUIET))
     out.append(_line(x(fit["estimate"]), TOP - 12, x(fit["estimate"]), axis, QUIET, dash="3 3"))
     heaviest = max((row["weight"] for row in rows), default=1.0) or 1.0
     for i, row in enumerate(rows):
-        y = round(TOP + tall * i, 2)
+        y, middle = round(TOP + tall * i, 2), x(row["estimate"])
+        low, high = row["ci_lower"], row["ci_upper"]
         if many:
             thin = max(0.2, 0.7 * tall)
-            low, high = x(row["ci_lower"]), x(row["ci_upper"])
-            middle = x(row["estimate"])
-            out.append(_line(low, y, high, y, MARK, width=round(thin / 2, 3)))
+            out.append(_line(x(low), y, x(high), y, MARK, width=round(thin / 2, 3)))
             out.append(
                 f"<rect class='study' x='{middle - 1:.2f}' y='{y - thin / 2:.2f}' width='2' "
                 f"height='{thin:.2f}' style='fill:{INK}'/>"
@@ -105,23 +94,17 @@ def forest_svg(
         label = str(row["study"])
         shown = label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
         size = 3.0 + 7.0 * math.sqrt(row["weight"] / heaviest)
-        middle = x(row["estimate"])
         title = f"<title>{escape(label)}</title>" if shown != label else ""
         out += [
             f"<g>{title}",
             _text(0, y + 4, shown, colour=INK if row["included"] else QUIET),
-            _text(LEFT - 8, y + 4, f"{row['events']:g} / {_size(row)}", anchor="end")
+            _text(LEFT - 8, y + 4, f"{row['events']:g} / {row[short]:.6g}", anchor="end")
             if counted
             else "",
-            _line(x(row["ci_lower"]), y, x(row["ci_upper"]), y, MARK, width=1.4),
+            _line(x(low), y, x(high), y, MARK, width=1.4),
             f"<rect class='study' x='{middle - size / 2:.2f}' y='{y - size / 2:.2f}' "
             f"width='{size:.2f}' height='{size:.2f}' style='fill:{MARK}'/>",
-            _text(
-                WIDTH,
-                y + 4,
-                _value(row["estimate"], row["ci_lower"], row["ci_upper"], digits, unit),
-                anchor="end",
-            ),
+            _text(WIDTH, y + 4, shown_as(row["estimate"], low, high), anchor="end"),
             "</g>",
         ]
     low, high = fit["ci"]
@@ -138,9 +121,7 @@ def forest_svg(
         ),
         f"<path class='pooled' style='fill:{INK}' d='M{x(low)} {y}L{middle} {y - 7}"
         f"L{x(high)} {y}L{middle} {y + 7}Z'/>",
-        _text(
-            WIDTH, y + 4, _value(fit["estimate"], low, high, digits, unit), anchor="end", weight=700
-        ),
+        _text(WIDTH, y + 4, shown_as(fit["estimate"], low, high), anchor="end", weight=700),
     ]
     if new:
         y += ROW
@@ -189,27 +170,10 @@ def _axis(largest: float, end: float = 1.0) -> tuple[float, float]:
     return step, min(end, max(1, steps) * step)
 
 
-def _digits(fit: dict[str, Any], unit: printing.Unit) -> int:
-    shares = [value * printing.factor_of(unit) / 100 for value in (fit["estimate"], *fit["ci"])]
-    digits = printing.places(*shares, of=shares[0])
-    return max(2, digits) if unit == "number" else digits
-
-
-def _value(estimate: float, low: float, high: float, digits: int, unit: printing.Unit) -> str:
-    bare = unit != "percent"
-    shown = printing.value(estimate, unit, digits, bare=bare)
-    low, high = (printing.factor_of(unit) * value for value in (low, high))
-    return f"{shown} ({printing.between(low, high, digits)})"
-
-
 def _span(bounds: Any, unit: printing.Unit) -> str:
     """Print a range below the heading that names the unit."""
     text = printing.value_range(bounds, unit)
     return text if unit == "percent" else text.removesuffix(printing.unit_heading(unit))
-
-
-def _size(row: dict[str, Any]) -> str:
-    return f"{row['n' if 'n' in row else 'time']:.6g}"
 
 
 def _studies(k: int) -> str:
