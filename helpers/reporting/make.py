@@ -286,21 +286,21 @@ def report(
     progress("Checking the table")
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     table, source, checksum = _identified(table)
-    named = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
-    given = {**named, **{name: options.get(name) for name in _COLUMNS}}
+    given: dict[str, Any] = {"study": study, "events": events, "n": n}
+    given |= {"by": by, "follow_up": follow_up, **{name: options.get(name) for name in _COLUMNS}}
     missing = options.get("missing", ())
     words = (missing,) if isinstance(missing, str) else tuple(missing)
     rest = {"sheet": options.get("sheet"), "scale": options.get("scale")}
     own = read_own(table, given, numeric=covariates, missing=words, **rest)
-    roles = own.roles
+    roles: dict[str, Any] = {name: own.roles.get(name) for name in given}
     columns = ColumnNames(
-        **{name: roles.get(name) for name in given},
+        **roles,
         covariates=covariates,
         follow_up_unit=options.get("follow_up_unit") or own.follow_up_unit,
         scale=own.scale,
     )
     subject = _counted(_named(subject, columns), options.get("per", PER[0]), columns)
-    labels = (roles["study"], roles.get("by"), roles.get("cluster"), roles.get("risk_of_bias"))
+    labels = (roles[role] for role in ("study", "by", "cluster", "risk_of_bias"))
     data = own.data.assign(**{name: _shown(own.data[name]) for name in labels if name})
     choices: dict[str, Any] = {name: one for name, one in options.items() if name not in _PAGE}
     analysis = analyse(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .. import printing
@@ -49,7 +49,7 @@ class Goals:
 
 
 def read_goals() -> Goals:
-    """Read the learning goals of the chapters.
+    """Read the learning goals.
 
     Examples
     --------
@@ -198,7 +198,7 @@ class Plans:
 
 
 def read_plans() -> Plans:
-    """Read the lesson plans, the misconceptions and the protocol of the rehearsal.
+    """Read the lesson plans.
 
     Examples
     --------
@@ -228,10 +228,10 @@ def read_plans() -> Plans:
 # -- marks of the exam ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
 class Marked:
     """What an exam is: tasks with minutes and marks, and the share of the marks that is enough."""
 
-    __slots__ = ()
     tasks: tuple[Any, ...]
     pass_share: float
 
@@ -278,10 +278,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Scheme(Marked):
-    """The tasks of the book's exam in their order."""
-
-    pass_share: float
-    tasks: tuple[Task, ...]
+    """The tasks in their order, and the share of the marks that is enough."""
 
     def overview(self) -> Table:
         """Show tasks with level, time and marks."""
@@ -312,7 +309,8 @@ def read_scheme() -> Scheme:
     True
     """
     content = page_content("exam.toml")
-    tasks = [record(Task, row, f"task {row.get('label')!r}") for row in content["task"]]
-    pairs = [tuple(Criterion(*pair) for pair in task.criteria) for task in tasks]
-    made = (replace(task, criteria=mine) for task, mine in zip(tasks, pairs, strict=True))
-    return Scheme(content["pass_share"], tuple(made))
+    tasks = []
+    for row in content["task"]:
+        criteria = tuple(Criterion(*pair) for pair in row["criteria"])
+        tasks.append(record(Task, {**row, "criteria": criteria}, f"task {row.get('label')!r}"))
+    return Scheme(tuple(tasks), content["pass_share"])

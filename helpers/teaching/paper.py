@@ -44,6 +44,8 @@ _COLUMNS = (
     "longest_follow_up"
 ).split()
 
+PASS_SHARE = 0.6
+
 with (Path(__file__).parent / "paper.toml").open("rb") as _file:
     _TASKS: dict[str, dict[str, Any]] = tomllib.load(_file)
 
@@ -113,10 +115,8 @@ class Paper(Marked):
     """An exam of one seed; `sheet` is the table of the last task, with its errors."""
 
     seed: int
-    tasks: tuple[PaperTask, ...]
     sheet: pd.DataFrame
     errors: tuple[PlantedError, ...]
-    pass_share: float = 0.6
 
     @property
     def numbers(self) -> dict[str, Value]:
@@ -244,7 +244,7 @@ def make_paper(seed: int) -> Paper:
         _two_groups(rng, outcome, people),
         _extraction(sheet, errors, totals, outcome),
     )
-    return Paper(seed, tasks, sheet, errors)
+    return Paper(tasks, PASS_SHARE, seed, sheet, errors)
 
 
 def _task(key: str, values: Mapping[str, Any], table: pd.DataFrame | None = None) -> PaperTask:

@@ -70,7 +70,7 @@ def question(prompt: str, options: Iterable[Answer], figure: Figure | None = Non
 
 @dataclass(frozen=True, slots=True)
 class Quiz:
-    """Questions as a notebook shows them; `name` begins their ids on the page, once on each.
+    """Questions as a notebook shows them; `name` begins their ids on the page.
 
     Each question is a group with a name (fieldset and legend); each option is a disclosure (details
     and summary), which every browser opens by keyboard and without a script.
