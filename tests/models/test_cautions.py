@@ -37,6 +37,7 @@ def slope(formula: str = "x", x: list[Any] = X, k: int = 12, **options: Any) -> 
             "n": N,
             "x": [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8],
             "alone": [0] * 11 + [1],
+            "balanced": [0, 1, 2, -2, 3, -3, 0, 0, 4, -4, 5, -5],  # its sum is one, too
             "arm": list("ab") * 6,
             "site": list("aabbccddeeff"),
         }
@@ -105,12 +106,17 @@ CASES: list[tuple[Callable[[], Any], dict[str, str]]] = [
     (lambda: pooled(UNKNOWN), {"excluded-studies": "^One study is left out"}),
     (lambda: pooled([0] * 12, model="glmm"), {"no-events": "^No study .* is the exact one"}),
     (lambda: pooled(N, model="glmm"), {"only-events": "^Every patient .* is the exact one"}),
+    (
+        lambda: pool(events=[0, 0], time=[30.0, 45.5], measure="log-rate"),
+        {"no-events": r"^No study has an event \(0 in 75\.5 of person-time\): .* 0\.000 to 0\.049"},
+    ),
     (slope, {}),
     (lambda: slope(model="glmm"), {}),
     (lambda: slope(k=10), {}),
     (lambda: slope(k=9), {"few-studies-per-coefficient": "^Nine studies for one"}),
     (lambda: slope("x + arm"), {"few-studies-per-coefficient": "^12 studies for two"}),
     (lambda: slope("alone"), {"single-study-level": "alone"}),
+    (lambda: slope("balanced"), {}),
     (
         lambda: slope(x=[n // 5 for n in N]),
         {"boundary": "explain all differences", "empty-tau2-interval": "than expected"},
