@@ -205,11 +205,7 @@ def with_display_cautions(fit: PoolResult) -> PoolResult:
 
 
 def few_prediction_df(k: int, df: int, level: float) -> str:
-    """Say on how little a prediction interval of so few studies rests, and that none is shown.
-
-    >>> few_prediction_df(3, 1, 0.9).split(" (")[0]
-    'The prediction interval of three studies would rest on one degree of freedom'
-    """
+    """Say on how little a prediction interval of so few studies rests, and that none is shown."""
     upper = 0.5 + 0.5 * level
     t, z = float(t_ppf(upper, df)), float(norm_ppf(upper))
     return (

@@ -105,12 +105,7 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
 
 
 def studies_text(fit: Any) -> str:
-    """Say how many studies, events and patients take part, and how many studies do not.
-
-    >>> from helpers import pool
-    >>> studies_text(pool(events=[3, 8, None], n=[40, 60, 50]))
-    '2; events 11 of 100; 1 left out'
-    """
+    """Say how many studies, events and patients take part, and how many studies do not."""
     text = printing.count(fit.k)
     if fit.events is not None:
         size = printing.number(fit.time, 1) if fit.n is None else printing.count(fit.n)

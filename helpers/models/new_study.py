@@ -50,11 +50,7 @@ class ProbabilityBeyond(Shown):
 
 
 def share_beyond(mu: ArrayLike, tau2: ArrayLike, bound: float, side: Side = "above") -> Array:
-    """Share of normal effects beyond `bound` (model scale); 0, 1/2 or 1 where tau2 is 0.
-
-    >>> print(round(float(share_beyond(0.0, 1.0, 1.959964)), 3), float(share_beyond(2.0, 0.0, 1.0)))
-    0.025 1.0
-    """
+    """Share of normal effects beyond `bound` (model scale); 0, 1/2 or 1 where tau2 is 0."""
     sign = 1.0 if side == "above" else -1.0
     distance, tau = sign * (np.asarray(mu) - bound), np.sqrt(np.asarray(tau2, dtype=float))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -33,6 +33,7 @@ from ..engine.normal.intervals import (
     symmetric_interval,
 )
 from ..engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_variance
+from ..engine.normal.likelihood import log_likelihood
 from ..engine.normal.prediction import (
     PREDICTION_METHODS,
     bootstrap_prediction,
@@ -46,6 +47,7 @@ from ..engine.normal.tau2_intervals import (
     profile_tau2_limits,
     q_profile_limits,
 )
+from ..engine.normal.weighted import moments
 from ..engine.shown import Row, Shown, limits_text
 from ..engine.summaries import i2_and_h2
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -218,14 +220,7 @@ class HeterogeneityIntervals(Shown):
 def heterogeneity_intervals(
     fit: PoolResult | RegressionResult, method: str | None = None, level: float | None = None
 ) -> HeterogeneityIntervals:
-    """Intervals of tau2, tau, I2 and H2 (`method` and `level` as in the `tau2_ci` of the fit).
-
-    >>> from helpers import pool_effects
-    >>> fit = pool_effects([0.0, 1.0, 2.0], [0.1, 0.1, 0.1])
-    >>> found = heterogeneity_intervals(fit)
-    >>> [round(x, 1) for x in found.I2], round(fit.heterogeneity.I2, 1)
-    ([63.1, 99.7], 90.0)
-    """
+    """Intervals of tau2, tau, I2 and H2 (`method` and `level` as in the `tau2_ci` of the fit)."""
     tau2 = fit.tau2_ci(method, level)
     limits, vt = np.array(tau2), fit.heterogeneity.typical_variance
     far = np.isinf(limits)
@@ -316,23 +311,13 @@ def _extreme(
 
 def _normal_section(fit: PoolResult, drop: float) -> Callable[[Array], tuple[Array, Array]]:
     """Limits of mu at each tau2 under the normal-normal model, in closed form."""
-    batch = cast("InverseVarianceFit", fit.engine).batch
-    y, v = batch.yi[0], batch.vi[0]
-
-    def height(tau2: Array) -> tuple[Array, Array, Array]:
-        total = v + tau2[:, None]
-        weight = 1.0 / total
-        information = weight.sum(axis=1)
-        mean = weight @ y / information
-        fall = np.log(total).sum(axis=1) + (weight * (y - mean[:, None]) ** 2).sum(axis=1)
-        return -0.5 * fall, mean, information
-
-    top = float(height(np.array([fit.tau2]))[0][0])
+    batch = cast(InverseVarianceFit, fit.engine).batch
 
     def section(tau2: Array) -> tuple[Array, Array]:
-        value, mean, information = height(tau2)
-        half = np.sqrt(2.0 * np.maximum(value - top + drop, 0.0) / information)
-        return mean - half, mean + half
+        at = moments(batch, tau2[None])
+        above = log_likelihood(batch, at, restricted=False)[0] - fit.loglik + drop
+        half = np.sqrt(2.0 * np.maximum(above, 0.0) / at.sum_w[0])
+        return at.beta[0, :, 0] - half, at.beta[0, :, 0] + half
 
     return section
 

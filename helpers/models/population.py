@@ -63,11 +63,7 @@ class PopulationMean(NamedTuple):
 
 
 def has_mean(measure: str) -> bool:
-    """Whether the mean across studies is defined for a measure.
-
-    >>> has_mean("logit"), has_mean("arcsine")
-    (True, False)
-    """
+    """Whether the mean across studies is defined for a measure."""
     return measure in _RULES
 
 
@@ -75,9 +71,6 @@ def mean_rule(measure: str) -> Rule:
     """How the mean across studies follows from mu and tau2; an error where a measure has none.
 
     By quadrature, as exp(mu + tau2/2), or as the transformed mu itself.
-
-    >>> mean_rule("logit"), mean_rule("log-rate"), mean_rule("raw")
-    ('integral', 'lognormal', 'median')
     """
     if not has_mean(measure):
         raise UnsupportedError(
@@ -88,12 +81,7 @@ def mean_rule(measure: str) -> Rule:
 
 
 def differs_from_median(fit: PoolResult) -> bool:
-    """Whether the mean across studies of a fit is another number than its estimate, the median.
-
-    >>> from helpers.models.pooling import pool
-    >>> differs_from_median(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"))
-    True
-    """
+    """Whether the mean across studies of a fit is another number than its estimate, the median."""
     if not has_mean(fit.measure) or mean_rule(fit.measure) == "median":
         return False
     return fit.model != "common" and fit.tau2 > 0.0
@@ -194,11 +182,7 @@ def _delta(fit: PoolResult, level: float) -> Interval:
 def delta_interval(
     value: float, variance: float, measure: str, level: float, df: float | None
 ) -> Interval:
-    """Symmetric interval of the logit (logarithm) of a mean with this variance.
-
-    >>> [round(x, 3) for x in delta_interval(0.1, 0.0004, "logit", 0.95, None)]
-    [0.067, 0.147]
-    """
+    """Symmetric interval of the logit (logarithm) of a mean with this variance."""
     lognormal = mean_rule(measure) == "lognormal"
     outer = 1.0 / value if lognormal else 1.0 / (value * (1.0 - value))
     half = outer * variance**0.5

@@ -53,12 +53,6 @@ def profile_curve(
 
     Of a GLMM, or of a random-effects model fitted by ML (both parameters) or REML (tau2 only); the
     grid has `points` values besides estimate and limits.
-
-    >>> from helpers.models.pooling import pool
-    >>> fit = pool(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48], model="glmm")
-    >>> curve = profile_curve(fit, "mu")
-    >>> [round(x, 2) for x in curve.interval], round(float(curve.drop.max()), 6)
-    ([-3.79, -1.51], 0.0)
     """
     one_of("parameter", parameter, ("tau2", "mu"))
     if points < 3:

@@ -229,9 +229,8 @@ def _check_moderator(values: pd.Series[Any], column: str) -> None:
         return
     for study, value in values.items():
         found = type(value).__name__
-        if value is None or found in ("NAType", "NaTType"):
-            continue
-        if isinstance(value, (str, bool, np.bool_)):
+        missing = value is None or found in ("NAType", "NaTType")
+        if missing or isinstance(value, (str, bool, np.bool_)):
             continue
         if isinstance(value, (Real, Decimal)):
             if np.isnan(plain := _float(value)) or abs(plain) <= LARGEST:

@@ -108,11 +108,7 @@ def _group(
 
 
 def equal_means(mu: Array, cov: Array) -> Array:
-    """Wald statistics that all means of a row are equal; means (R, G), covariances (R, G, G).
-
-    >>> equal_means(np.array([[1.0, 3.0]]), np.eye(2)[None]).tolist()
-    [2.0]
-    """
+    """Wald statistics that all means of a row are equal; means (R, G), covariances (R, G, G)."""
     weight = np.linalg.inv(cov)
     total = weight.sum(axis=2)
     mean = (total * mu).sum(axis=1) / total.sum(axis=1)

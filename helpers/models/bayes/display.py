@@ -114,15 +114,8 @@ class DisplayMarginal(Shown):
 
     def summary(self) -> dict[str, float]:
         """Mean, sd, median and central interval as plain numbers."""
-        mean, sd = self._moments()
-        inner = self.interval()
-        return {
-            "mean": mean,
-            "sd": sd,
-            "median": self.median,
-            "lower": inner.lower,
-            "upper": inner.upper,
-        }
+        values = (*self._moments(), self.median, *self.interval())
+        return dict(zip(("mean", "sd", "median", "lower", "upper"), values, strict=True))
 
 
 _SLOPES: dict[str, Callable[[Array], Array]] = {

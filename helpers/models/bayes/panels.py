@@ -84,12 +84,6 @@ def adapt(
     Relative to the whole, full and half grid of a panel differ by at most `tolerance`, and its last
     coefficients are below `tail_tolerance`; with `emphasis` (a second function, to be integrable
     against the first one) the same holds for the product.
-
-    >>> grid = adapt(lambda x: -0.5 * x**2, np.array([-9.0, 9.0]), tolerance=1e-9,
-    ...              tail_tolerance=1e-12)
-    >>> total = grid.weights() @ np.exp(grid.log_values.ravel())
-    >>> bool(abs(total / np.sqrt(2 * np.pi) - 1) < 1e-12)
-    True
     """
     left, right = edges[:-1].astype(float), edges[1:].astype(float)
     kept_left: list[Array] = []
