@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from .. import printing
 from ..arguments import Array, level_of, one_of
 from ..door import pd
-from ..engine.distributions import norm_ppf, t_ppf
 from ..engine.effects import Measure, get_measure
 from ..engine.model import Model
+from ..engine.normal.intervals import symmetric_limits
 from ..engine.normal.prediction import prediction_limits
 from ..engine.options import Options
 from ..engine.robust import RobustCovariance
@@ -340,10 +340,9 @@ class Coefficients(Result):
         if df_new[chosen] <= 0:
             raise UnsupportedError(f"prediction_method={chosen!r} needs more studies")
         mu, se, df = self._linear(X)
-        half = quantile(df, confidence) * se
+        mean = symmetric_limits(mu, se, confidence, df)
         # A robust test may have fewer degrees of freedom than studies less coefficients.
         df_of_new = np.minimum(df_new[chosen], df) if prediction_method is None else df_new[chosen]
-        mean = (mu - half, mu + half)
         new = prediction_limits(mu, se, self.tau2, confidence, df_of_new, mean)
         if self.model == "common":
             new = (np.full_like(mu, np.nan), np.full_like(mu, np.nan))
@@ -372,9 +371,3 @@ class Coefficients(Result):
             return self.core.X, pd.Index(self.labels, name="study")
         frame = new_data if isinstance(new_data, pd.DataFrame) else pd.DataFrame(new_data)
         return design_of_rows(self.design, frame), frame.index
-
-
-def quantile(df: np.ndarray, level: float) -> np.ndarray:
-    """Two-sided quantile of t distributions; infinite degrees of freedom are normal."""
-    normal, upper = np.isinf(df), 0.5 + 0.5 * level
-    return np.where(normal, norm_ppf(upper), t_ppf(upper, np.where(normal, 1.0, df)))

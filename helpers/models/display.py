@@ -10,10 +10,9 @@ import numpy as np
 
 from .. import printing
 from ..door import pd
-from ..engine.distributions import norm_ppf
 from ..engine.effects import study_interval
 from ..engine.json_values import picked, plain, told
-from ..engine.normal.intervals import Interval
+from ..engine.normal.intervals import Interval, symmetric_limits
 from ..engine.normal.prediction import displayed_prediction
 from ..engine.shown import Row, estimate_row, number, percent
 from .pooled_intervals import i2_limits
@@ -178,11 +177,11 @@ def shrunken_estimates(fit: PoolResult) -> pd.DataFrame:
     mean; a group of a joint fit, whose studies belong to all groups together, is refused.
     """
     fit.require_finite("shrinkage")
-    data, z = fit.data, float(norm_ppf(0.5 + 0.5 * fit.level))
+    data = fit.data
     mu, se, shrinkage = (np.full(len(data.labels), np.nan) for _ in range(3))
     keep = data.included
     mu[keep], se[keep], shrinkage[keep] = _included(fit)
-    low, high = mu - z * se, mu + z * se
+    low, high = symmetric_limits(mu, se, fit.level)
 
     def display(values: NDArray[np.float64]) -> list[float]:
         return [fit.to_display(v) if np.isfinite(v) else np.nan for v in values]

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arguments import Array, level_of, one_of
-from ..engine.distributions import norm_cdf, norm_ppf, t_ppf
-from ..engine.normal.intervals import Interval
+from ..engine.distributions import norm_cdf
+from ..engine.normal.intervals import Interval, quantile
 from ..engine.shown import Shown
 from ..errors import UnsupportedError
 from .pooled_intervals import covariance_of_mu_and_tau, extremes_in_region, quantile_df
@@ -69,9 +69,7 @@ def _delta_limits(fit: PoolResult, bound: float, side: Side, level: float) -> In
     tau_se = fit.tau2_se / (2.0 * tau) if np.isfinite(fit.tau2_se) else 0.0
     z = sign * (fit.mu - bound) / tau
     spread = fit.se**2 + (z * tau_se) ** 2 - 2.0 * sign * z * covariance_of_mu_and_tau(fit)
-    upper, df = 0.5 + 0.5 * level, quantile_df(fit)
-    quantile = float(norm_ppf(upper) if df is None else t_ppf(upper, df))
-    half = quantile * float(np.sqrt(max(spread, 0.0))) / tau
+    half = float(quantile(level, quantile_df(fit))) * float(np.sqrt(max(spread, 0.0))) / tau
     return Interval(float(norm_cdf(z - half)), float(norm_cdf(z + half)))
 
 

@@ -14,8 +14,7 @@ from ..engine.studies import one_per_study, refuse_other_rows
 from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError
 from .pooling import fit_studies, pool, pool_effects
-from .subgroup_fits import BetweenTest, GroupTau2
-from .subgroup_likelihood import LikelihoodRatioTest
+from .subgroup_fits import BetweenTest, GroupTau2, LikelihoodRatioTest
 from .subgroup_null import CalibratedTest
 from .subgroup_result import SubgroupResult, compare
 

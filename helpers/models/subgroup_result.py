@@ -19,8 +19,14 @@ from ..engine.shown import Row, Shown, estimate_row, number, p_text
 from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError
 from .result import PoolResult
-from .subgroup_fits import BetweenTest, GroupTau2, fit_groups, wald_test
-from .subgroup_likelihood import LikelihoodRatioTest, likelihood_ratio_test
+from .subgroup_fits import (
+    BetweenTest,
+    GroupTau2,
+    LikelihoodRatioTest,
+    fit_groups,
+    likelihood_ratio_test,
+    wald_test,
+)
 from .subgroup_null import DRAWS, SEED, CalibratedTest, calibrated_test
 
 
@@ -205,7 +211,7 @@ class SubgroupResult(Shown):
         """Test by their log-likelihoods whether all groups follow one model.
 
         With separate variances the hypothesis is that means and variances are equal, with a
-        common variance that the means are; see `helpers.models.subgroup_likelihood` for boundaries
+        common variance that the means are; see `helpers.models.subgroup_fits` for boundaries
         and groups of one study.
 
         Raises

@@ -18,7 +18,7 @@ from helpers.engine.normal.inverse_variance import fit_inverse_variance
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool
 from helpers.models.subgroup_analysis import SubgroupResult, subgroups
-from helpers.models.subgroup_likelihood import likelihood_ratio_test
+from helpers.models.subgroup_fits import likelihood_ratio_test
 
 OWN = ("entity", "product", "setting", "line", "inclusion")
 X = np.array([0, 3, 8, 12, 2, 9, 21, 4, 15, 30], dtype=float)

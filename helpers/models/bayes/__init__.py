@@ -7,13 +7,12 @@ matter, `rank_probabilities` ranks several posteriors.
 from __future__ import annotations
 
 from .api import posterior
+from .comparisons import Ranking, compare, rank_probabilities
 from .display import DisplayMarginal, EventCounts
 from .engine import ErrorBounds
 from .marginal import Marginal
 from .priors import Flat, HalfCauchy, HalfNormal, LogNormal, Normal, Uniform
-from .ranking import Ranking, rank_probabilities
 from .result import Posterior
-from .sensitivity import compare
 
 __all__ = [
     "DisplayMarginal",
