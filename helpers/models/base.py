@@ -223,14 +223,12 @@ class Coefficients(Result):
         variance = np.einsum("qp,pr,qr->q", L, self.covariance, L)
         return L @ self.estimates, np.sqrt(variance), df
 
-    def wald(self, L: ArrayLike, rhs: ArrayLike = 0.0, label: str = "L beta") -> ModelTest:
-        """Test linear hypotheses L beta = rhs.
+    def wald(self, L: ArrayLike, label: str = "L beta") -> ModelTest:
+        """Test linear hypotheses L beta = 0.
 
         Parameters
         ----------
         L : array_like, shape (q, p) or (p,)
-        rhs : array_like
-            Values under the hypothesis.
         label : str
             What to call the test.
 
@@ -252,18 +250,14 @@ class Coefficients(Result):
         matrix = np.atleast_2d(np.asarray(L, dtype=float))
         if matrix.shape[1] != self.p:
             raise MetaAnalysisError(f"L has {matrix.shape[1]} columns; expected {self.p}")
-        value = np.broadcast_to(np.asarray(rhs, dtype=float), (len(matrix),))
+        value = np.zeros(len(matrix))
         if self.robust_covariance is not None:
             return self.robust_covariance.test(self.estimates, matrix, value, label)
         df2 = None if self.ci_method == "wald" else float(self.k - self.p)
         return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
 
     def contrast(
-        self,
-        weights: Mapping[str, float] | ArrayLike,
-        *,
-        rhs: float = 0.0,
-        level: float | None = None,
+        self, weights: Mapping[str, float] | ArrayLike, *, level: float | None = None
     ) -> pd.DataFrame:
         """Estimate a linear combination of coefficients.
 
@@ -271,8 +265,6 @@ class Coefficients(Result):
         ----------
         weights : mapping of coefficient name to weight, or array_like (p,) or (q, p)
             The combination(s).
-        rhs : float
-            Value under the hypothesis of the p-value.
         level : float, optional
             Default: the level of the fit.
 
@@ -293,7 +285,7 @@ class Coefficients(Result):
             L = np.atleast_2d(np.asarray(weights, dtype=float))
         if L.shape[1] != self.p:
             raise MetaAnalysisError(f"the contrast has {L.shape[1]} weights; expected {self.p}")
-        table = coefficient_table(*self._linear(L), self._level(level), rhs)
+        table = coefficient_table(*self._linear(L), self._level(level))
         words = [
             " ".join(f"{w:+g} {n}" for w, n in zip(row, self.names, strict=True) if w != 0)
             for row in L

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .result import PoolResult
 
 
-def studies_columns(fit: Result) -> dict[str, np.ndarray]:
-    """Collect the columns of `PoolResult.studies` as arrays, without pandas."""
+def studies_frame(fit: Result) -> pd.DataFrame:
+    """Make the table of all studies (see `PoolResult.studies`)."""
     data, measure = fit.data, fit.scale
     columns: dict[str, Any] = {}
     size = data.size
@@ -62,12 +62,7 @@ def studies_columns(fit: Result) -> dict[str, np.ndarray]:
         "included": data.included,
         "reason": list(data.reason),
     }
-    return {name: np.array(values) for name, values in columns.items()}
-
-
-def studies_frame(fit: Result) -> pd.DataFrame:
-    """Make the table of all studies (see `PoolResult.studies`)."""
-    table = pd.DataFrame(studies_columns(fit), index=pd.Index(fit.data.labels, name="study"))
+    table = pd.DataFrame(columns, index=pd.Index(fit.data.labels, name="study"))
     whole = [name for name in ("events", "n") if name in table]
     return table.astype(dict.fromkeys(whole, "Int64"))
 
@@ -138,15 +133,6 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
     """Collect everything that JSON can hold (see `PoolResult.to_dict`)."""
     limits, model_limits = fit.ci, fit.conf_int(scale="model")
     mean, mean_limits = _mean(fit)
-    columns = {"study": np.array(fit.data.labels, dtype=object), **studies_columns(fit)}
-    for name in {"events", "n"} & set(columns):
-        columns[name] = np.array(
-            [int(v) if np.isfinite(v) else None for v in columns[name]], dtype=object
-        )
-    rows = [
-        dict(zip(columns, row, strict=True))
-        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
-    ]
     out = {
         **{f.name: getattr(fit.options, f.name) for f in fields(fit.options)},
         **picked(fit, "tau2_method mu se se_model tau2 tau2_se"),
@@ -158,7 +144,7 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
         **picked(fit, "k events n time loglik converged heterogeneity"),
         "I2_ci": list(i2_limits(fit)),
         **told(fit),
-        "studies": rows,
+        "studies": studies_frame(fit),
     }
     return plain(out)
 
