@@ -74,8 +74,8 @@ class RobustCovariance:
         pieces = self._pieces(row[None])[:, :, 0, 0]
         return float(np.trace(pieces) ** 2 / (pieces**2).sum())
 
-    def test(self, beta: Array, L: Array, rhs: Array, label: str) -> ModelTest:
-        """Wald test of L beta = rhs, with Hotelling's T-squared for CR2."""
+    def test(self, beta: Array, L: Array, label: str) -> ModelTest:
+        """Wald test of L beta = 0, with Hotelling's T-squared for CR2."""
         q = len(L)
         variance = L @ self.cov @ L.T
         scale = np.sqrt(np.diagonal(variance))
@@ -85,8 +85,8 @@ class RobustCovariance:
             # a level that one cluster alone determines has no residual: nothing is known of it
             raise TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
         if self.own is None:
-            return wald_test(beta, self.cov, L, rhs, float(self.clusters - len(beta)), label)
-        plain = wald_test(beta, self.cov, L, rhs, 1.0, label)
+            return wald_test(beta, self.cov, L, float(self.clusters - len(beta)), label)
+        plain = wald_test(beta, self.cov, L, 1.0, label)
         if q == 1:
             df2 = float(self.df(L)[0])
             return ModelTest(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..arguments import Array
 from ..errors import MetaAnalysisError
@@ -44,10 +43,8 @@ def quadratic_form(beta: Array, cov: Array) -> Array:
     return -eliminate(bordered[np.triu_indices(m + 1)].T, m)[1]
 
 
-def wald_test(
-    beta: Array, cov: Array, L: Array, rhs: Array, df2: float | None, label: str
-) -> ModelTest:
-    """Test L beta = rhs: chi-squared, or F with `df2` denominator degrees of freedom."""
+def wald_test(beta: Array, cov: Array, L: Array, df2: float | None, label: str) -> ModelTest:
+    """Test L beta = 0: chi-squared, or F with `df2` denominator degrees of freedom."""
     q = len(L)
     if np.linalg.matrix_rank(L) < q:
         raise MetaAnalysisError(f"{label}: the rows of the hypothesis are linearly dependent")
@@ -57,15 +54,13 @@ def wald_test(
             f"{label}: a variance is 0 (the model fits the effects perfectly); give "
             "more studies, or fewer coefficients"
         )
-    value = float(quadratic_form((L @ beta - rhs)[None], variance[None])[0])
+    value = float(quadratic_form((L @ beta)[None], variance[None])[0])
     if df2 is None:
         return ModelTest(value, q, None, float(chi2_sf(value, q)), "chi2", label)
     return ModelTest(value / q, q, df2, float(f_sf(value / q, q, df2)), "F", label)
 
 
-def coefficient_table(
-    estimate: Array, se: Array, df: Array, level: float, rhs: ArrayLike = 0.0
-) -> dict[str, Array]:
+def coefficient_table(estimate: Array, se: Array, df: Array, level: float) -> dict[str, Array]:
     """Columns of a table of coefficients; `df` is inf where the normal distribution is meant.
 
     >>> table = coefficient_table(np.array([1.96]), np.ones(1), np.array([np.inf]), 0.95)
@@ -74,7 +69,7 @@ def coefficient_table(
     """
     if not (se > 0).all():
         raise MetaAnalysisError("a standard error is 0 (the model fits the effects perfectly)")
-    statistic = (estimate - np.asarray(rhs, dtype=float)) / se
+    statistic = estimate / se
     normal = np.isinf(df)
     safe = np.where(normal, 1.0, df)
     upper = 0.5 + 0.5 * level

@@ -250,11 +250,10 @@ class Coefficients(Result):
         matrix = np.atleast_2d(np.asarray(L, dtype=float))
         if matrix.shape[1] != self.p:
             raise MetaAnalysisError(f"L has {matrix.shape[1]} columns; expected {self.p}")
-        value = np.zeros(len(matrix))
         if self.robust_covariance is not None:
-            return self.robust_covariance.test(self.estimates, matrix, value, label)
+            return self.robust_covariance.test(self.estimates, matrix, label)
         df2 = None if self.ci_method == "wald" else float(self.k - self.p)
-        return wald_test(self.estimates, self.covariance, matrix, value, df2, label)
+        return wald_test(self.estimates, self.covariance, matrix, df2, label)
 
     def contrast(
         self, weights: Mapping[str, float] | ArrayLike, *, level: float | None = None

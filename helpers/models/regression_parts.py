@@ -224,11 +224,11 @@ def shared_fields(
     if robust is None:
         df2 = None if core.options.ci_method == "wald" else float(k - p)
         df = np.full(p, np.inf if df2 is None else df2)
-        omnibus = wald_test(beta, cov, L, np.zeros(len(L)), df2, label)
+        omnibus = wald_test(beta, cov, L, df2, label)
     else:
         cov, df = robust.cov, robust.df(np.eye(p))
         try:
-            omnibus = robust.test(beta, L, np.zeros(len(L)), label)
+            omnibus = robust.test(beta, L, label)
         except TooFewClustersError as error:
             omnibus = ModelTest(np.nan, len(L), None, np.nan, "not defined", label)
             message = f"There is no joint test of {error}; those of single coefficients are given."

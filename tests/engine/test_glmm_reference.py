@@ -90,7 +90,7 @@ def differences(fit: GLMMFit, entry: dict[str, Any]) -> dict[str, tuple[float, i
         add("vcov", fit.vcov[0].ravel(), V.ravel(), np.outer(se, se).ravel())
     if "QM" in entry:
         L = np.eye(len(coef))[1:]
-        test = wald_test(fit.beta[0], fit.vcov[0], L, np.zeros(len(L)), None, "moderators")
+        test = wald_test(fit.beta[0], fit.vcov[0], L, None, "moderators")
         assert test.df == entry["QM.df"]
         # a root of QM is a distance in standard errors, as above
         add("QM", np.sqrt(test.statistic), np.sqrt(entry["QM"]), 1.0 + np.sqrt(entry["QM"]))
