@@ -13,7 +13,7 @@ from densities import log_binomial
 from inline_values import resolved
 from scipy import optimize, special, stats
 
-from helpers import load_cohorts, load_context
+from helpers import load_cohorts, load_context, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review import prevention
 
@@ -182,6 +182,20 @@ def test_what_was_not_seen_is_marked_in_the_table():
     beside = prevention.syntheses_table(context, {}).text
     assert "not opened" in beside
     assert beside.count("Conference abstract") == (context["source_type"] == "abstract only").sum()
+
+
+def test_as_many_consensus_papers_are_said_to_cover_all_as_are_cited():
+    stored = nbformat.read(ROOT / "book" / "preventing_infection.ipynb", as_version=4)
+    text = "\n".join(cell.source for cell in resolved(stored).cells)
+    ((number, keys),) = re.findall(r"(\w+) consensus papers? cover .*?\{cite:p\}`([^`]*)`", text)
+    covering = {
+        row["key"]
+        for row in rows("prevention_guidance")
+        if row["kind"] == "framework" and row["time_window"] == "all"
+        if "consensus" in row["strength"]
+    }
+    assert set(keys.split(",")) == covering
+    assert printing.word(len(covering)).capitalize() == number
 
 
 def test_every_row_leads_to_its_source():
