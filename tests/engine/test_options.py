@@ -23,7 +23,7 @@ from helpers.engine import options as defaults
 from helpers.engine.effects import MEASURES, get_measure
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.evidence.given import SCALES
-from helpers.models.bayes import HalfCauchy, posterior
+from helpers.models.bayes import HalfCauchy, HalfNormal, posterior
 from helpers.models.multilevel import pool_multilevel
 from helpers.models.rates import pool_rates
 from helpers.models.regression import meta_regression
@@ -355,11 +355,16 @@ def test_peters_weights_by_size_and_the_events_when_asked() -> None:
 
 def test_a_prior_that_the_data_contradict_is_named() -> None:
     x, n = [1, 30, 2, 55, 0, 48, 3, 40, 58, 1, 50, 20], [60] * 12
-    post = posterior(events=x, n=n)
-    beyond = 2 * stats.norm.sf(post.tau.median / 0.5)
-    assert beyond < 0.05
-    (said,) = [c.message for c in post.cautions if c.code == "prior-data-conflict"]
-    assert f"{100 * beyond:.1f}" in said or "less than" in said
+    for scale, rare in ((0.5, True), (1.0, False)):
+        post = posterior(events=x, n=n, tau_prior=HalfNormal(scale))
+        beyond = 2 * stats.norm.sf(post.tau.median / scale)
+        assert beyond < 0.05
+        assert (beyond < 0.001) == rare
+        (said,) = [c.message for c in post.cautions if c.code == "prior-data-conflict"]
+        share = "less than 0.1%" if rare else f"{100 * beyond:.1f}%"
+        assert f"a probability of {share} to values" in said.replace("\u00a0", "").replace(
+            " %", "%"
+        )
     wide = posterior(events=x, n=n, tau_prior=HalfCauchy(2.5))
     assert 2 / np.pi * np.arctan(2.5 / wide.tau.median) > 0.05
     mild = posterior(events=EVENTS, n=N)

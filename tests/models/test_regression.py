@@ -245,6 +245,7 @@ def test_a_narrow_knapp_hartung_factor_raises_a_caution_and_max1_cures_it() -> N
 def test_contrasts_and_wald_tests_agree_with_refitting_another_reference() -> None:
     fit = fitted("product", ci_method="t")
     contrast = fit.contrast({"product[T.ide]": 1, "product[T.cilta]": -1})
+    assert list(contrast.index) == ["-1 product[T.cilta] +1 product[T.ide]"]
     other = fitted("C(product, contr.treatment('cilta'))", ci_method="t").coefficients
     again = other.loc["C(product, contr.treatment('cilta'))[T.ide]"]
     for column in ("estimate", "se", "statistic", "df", "p", "ci_lower", "ci_upper"):
