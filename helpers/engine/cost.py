@@ -28,11 +28,7 @@ _WORTH_SAYING = 5.0  # seconds
 
 
 def seconds_of(kind: str, fits: float, studies: float) -> float:
-    """Estimate how long some fits take, in seconds on one core.
-
-    >>> seconds_of("new counts", 2000, 2000)
-    44.0
-    """
+    """Estimate how long some fits take, in seconds on one core."""
     return 1e-6 * _PACE[kind] * fits * studies
 
 

@@ -190,9 +190,6 @@ def few_studies(df: ArrayLike) -> NDArray[np.bool_]:
     """Whether there are fewer than `FEW_STUDIES` studies, given the degrees of freedom.
 
     Without moderators the degrees of freedom are k - 1; every moderator costs one study.
-
-    >>> few_studies([8, 9]).tolist()
-    [True, False]
     """
     return np.asarray(df) < FEW_STUDIES - 1
 
@@ -216,11 +213,7 @@ def default_model(
     add: float | None = None,
     to: str | None = None,
 ) -> str:
-    """Model of a call that names none; `counts`: whether counts are given, not effects.
-
-    >>> default_model("logit"), default_model("arcsine"), default_model("logit", tau2_method="DL")
-    ('glmm', 'random', 'random')
-    """
+    """Model of a call that names none; `counts`: whether counts are given, not effects."""
     if not counts or measure not in LIKELIHOOD_MEASURES:
         return "random"
     inverse = (
@@ -232,13 +225,7 @@ def default_model(
 
 
 def default_ci_methods(model: str, df: ArrayLike) -> NDArray[np.object_]:
-    """Interval of the pooled effect by default, for sets with `df` degrees of freedom.
-
-    >>> default_ci_methods("glmm", [0, 4, 9]).tolist()
-    ['wald', 't', 'wald']
-    >>> default_ci_methods("random", [0, 4, 9]).tolist()
-    ['wald', 'knapp-hartung-max1', 'knapp-hartung-max1']
-    """
+    """Interval of the pooled effect by default, for sets with `df` degrees of freedom."""
     free = np.asarray(df)
     if model == "random":
         name = np.full(free.shape, "knapp-hartung-max1", dtype=object)
@@ -255,11 +242,6 @@ def default_ci_method(model: str, df: int, known: tuple[str, ...] | None = None)
 
     A model with several levels knows no scale factor of Knapp and Hartung; of it the t
     distribution is left. Tests of coefficients go with their intervals.
-
-    >>> default_ci_method("glmm", 4), default_ci_method("glmm", 9)
-    ('t', 'wald')
-    >>> default_ci_method("random", 40, ("wald", "t"))
-    't'
     """
     name = str(default_ci_methods(model, df)[()])
     return name if known is None or name in known else "t"
@@ -271,11 +253,7 @@ def default_study_ci(measure: str) -> str:
 
 
 def default_tau2_ci(model: str) -> str:
-    """Interval of the between-study variance by default.
-
-    >>> default_tau2_ci("random"), default_tau2_ci("glmm")
-    ('q-profile', 'profile')
-    """
+    """Interval of the between-study variance by default."""
     return "profile" if model == "glmm" else "q-profile"
 
 

@@ -123,12 +123,7 @@ def _check(kind: str, clusters: int, p: int) -> None:
 
 
 def sandwich(scores: Array, bread: Array, codes: NDArray[np.intp], kind: str, p: int) -> Array:
-    """CR0 or CR1 from score contributions (k, m) and the inverse information (m, m).
-
-    >>> x = np.array([[1.0], [-1.0], [2.0]])
-    >>> sandwich(x, np.eye(1), np.array([0, 1, 2]), "CR0", 1).tolist()
-    [[6.0]]
-    """
+    """CR0 or CR1 from score contributions (k, m) and the inverse information (m, m)."""
     groups = _groups(codes)
     _check(kind, len(groups), p)
     if kind == "CR2":
@@ -145,10 +140,6 @@ def robust_covariance(
 
     `working` is the working covariance of each cluster, in the order of the sorted codes; the
     weights of the fit are its inverse.
-
-    >>> X, e = np.ones((3, 1)), np.array([1.0, -1.0, 0.0])
-    >>> robust_covariance(X, e, [np.eye(1)] * 3, np.arange(3), "CR2").cov.round(6).tolist()
-    [[0.333333]]
     """
     groups = _groups(codes)
     p = X.shape[1]

@@ -14,11 +14,7 @@ from ..errors import ConvergenceError
 
 @lru_cache(maxsize=64)
 def equal_steps(points: int) -> Array:
-    """Numbers from 0 to 1 in equal steps, for a scan; shared, hence not to be written to.
-
-    >>> equal_steps(3).tolist()
-    [0.0, 0.5, 1.0]
-    """
+    """Numbers from 0 to 1 in equal steps, for a scan; shared, hence not to be written to."""
     steps = np.linspace(0.0, 1.0, points)
     steps.flags.writeable = False
     return steps
@@ -82,12 +78,7 @@ def expand(
     factor: float = 2.0,
     max_iter: int = 200,
 ) -> tuple[Array, Array]:
-    """Walk from `start` in growing steps until `f` turns negative; return the last bracket.
-
-    >>> low, high = expand(lambda x: 10.0 - x, [0.0], [1.0])
-    >>> float(low[0]), float(high[0])
-    (7.0, 15.0)
-    """
+    """Walk from `start` in growing steps until `f` turns negative; return the last bracket."""
     inside = np.array(np.atleast_1d(start), dtype=float)
     step = np.array(np.broadcast_to(np.asarray(step, dtype=float), inside.shape))
     outside = inside + step

@@ -13,13 +13,7 @@ FitT = TypeVar("FitT")
 
 
 def take_fits(fit: FitT, rows: NDArray[np.intp]) -> FitT:
-    """Pick replicates of a batched fit (`InverseVarianceFit`, `GLMMFit`), in the order given.
-
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> fit = fit_inverse_variance([[0.0, 1.0], [2.0, 4.0]], [0.1, 0.1])
-    >>> take_fits(fit, np.array([1])).mu.tolist()
-    [3.0]
-    """
+    """Pick replicates of a batched fit (`InverseVarianceFit`, `GLMMFit`), in the order given."""
     changed: dict[str, Any] = {}
     for item in fields(fit):  # type: ignore[arg-type]
         value = getattr(fit, item.name)

@@ -72,16 +72,7 @@ def _fit(data: CountData) -> BetaBinomialFit:
 def profile_beta_binomial(
     events: Array, n: Array, mu: float, se: float, loglik: float, level: float
 ) -> Interval:
-    """Profile-likelihood interval of the logit of the mean proportion; an error if unbounded.
-
-    >>> x, n = np.array([3.0, 0.0, 8.0, 12.0, 2.0]), np.array([40.0, 25.0, 60.0, 55.0, 48.0])
-    >>> fit = fit_beta_binomial(x, n)
-    >>> low, high = profile_beta_binomial(
-    ...     x, n, float(fit.beta[0, 0]), float(fit.se[0, 0]), float(fit.loglik[0]), 0.95
-    ... )
-    >>> print(round(low, 3), round(high, 3))
-    -3.113 -1.24
-    """
+    """Profile-likelihood interval of the logit of the mean proportion; an error if unbounded."""
     data = check_data(events, n, None, None, None, "binomial")
     cutoff = loglik - 0.5 * float(chi2_isf(1.0 - level, 1.0))
 

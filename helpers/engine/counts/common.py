@@ -37,11 +37,7 @@ class PooledCounts:
 
 
 def family_of(kind: str) -> Family:
-    """Distribution of the counts for a kind of measure.
-
-    >>> family_of("rate")
-    'poisson'
-    """
+    """Distribution of the counts for a kind of measure."""
     return "poisson" if kind == "rate" else "binomial"
 
 
@@ -56,10 +52,6 @@ def is_one_sided(events: Array, size: Array, kind: str) -> bool:
     """Whether no study has an event, or (proportions) all patients of all studies have one.
 
     The maximum-likelihood logit or log rate is then at infinity.
-
-    >>> import numpy as np
-    >>> is_one_sided(np.zeros(2), np.array([30.0, 45.0]), "proportion")
-    True
     """
     x = float(events.sum())
     return x == 0 or (kind == "proportion" and x == float(size.sum()))
@@ -72,11 +64,6 @@ def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
     the limit for 0 of n is ``1 - 0.025 ** (1/n)`` (Clopper and Pearson 1934,
     doi:10.1093/biomet/26.4.404), for 0 events in a time T ``-log(0.025)/T`` (Garwood 1936,
     doi:10.1093/biomet/28.3-4.437). The other limit, of no event, is minus infinity.
-
-    >>> from helpers import pool
-    >>> fit = pool(events=[0, 0], n=[30, 45], model="common", method="likelihood")
-    >>> [round(100 * x, 2) for x in fit.ci]
-    [0.0, 4.8]
     """
     events, size = included_counts(data)
     low, high = exact_limits(events.sum(keepdims=True), size.sum(keepdims=True), kind, level)
@@ -84,13 +71,7 @@ def exact_interval(data: StudyData, kind: str, level: float) -> Interval:
 
 
 def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Array]:
-    """Exact limits for x events of n each, on the model scale; see `exact_interval`.
-
-    >>> import numpy as np
-    >>> low, high = exact_limits(np.zeros(1), np.array([75.0]), "proportion", 0.95)
-    >>> float(low[0]), round(float(high[0]), 3)
-    (-inf, -2.987)
-    """
+    """Exact limits for x events of n each, on the model scale; see `exact_interval`."""
     measure = MEASURES["log-rate" if kind == "rate" else "logit"]
     method = "exact" if kind == "rate" else "clopper-pearson"
     limits = np.array(study_interval(x, n, method=method, level=level, measure=measure))
@@ -102,13 +83,7 @@ def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Ar
 
 
 def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
-    """Maximum-likelihood logit (log rate) of the summed counts and its standard error.
-
-    >>> import numpy as np
-    >>> fit = pool_counts(np.array([1.0, 3.0]), np.array([10.0, 30.0]), "proportion")
-    >>> round(fit.mu, 6), round(fit.se, 6)
-    (-2.197225, 0.527046)
-    """
+    """Maximum-likelihood logit (log rate) of the summed counts and its standard error."""
     x, n = float(events.sum()), float(size.sum())
     if is_one_sided(events, size, kind):
         what = "no study has an event" if x == 0 else "every patient of every study has an event"
@@ -119,12 +94,7 @@ def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
 
 
 def common_rate(events: Array, size: Array, kind: str) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Logit (log rate) of summed counts, its standard error, and where it is finite; shape (R,).
-
-    >>> mu, se, _ = common_rate(np.array([4.0]), np.array([40.0]), "proportion")
-    >>> round(float(mu[0]), 6), round(float(se[0]), 6)
-    (-2.197225, 0.527046)
-    """
+    """Logit (log rate) of summed counts, its standard error, and where it is finite; shape (R,)."""
     rate = kind == "rate"
     finite = (events > 0) & (rate | (events < size))
     inner = np.where(finite, events, 1.0)
@@ -136,14 +106,7 @@ def common_rate(events: Array, size: Array, kind: str) -> tuple[Array, Array, ND
 def count_limits(
     events: Array, size: Array, kind: str, method: NDArray[np.str_], level: float
 ) -> tuple[Array, Array]:
-    """Limits of the common logit or log rate of sums, shape (R,), each by "wald" or "profile".
-
-    >>> low, high = count_limits(
-    ...     np.array([4.0]), np.array([40.0]), "proportion", np.array(["profile"]), 0.95
-    ... )
-    >>> round(float(low[0]), 4), round(float(high[0]), 4)
-    (-3.404, -1.2819)
-    """
+    """Limits of the common logit or log rate of sums, shape (R,), each by "wald" or "profile"."""
     mu, se, _ = common_rate(events, size, kind)
     low, high = symmetric_limits(mu, se, level)
     pick = np.flatnonzero(method == "profile")
@@ -166,13 +129,7 @@ def count_limits(
 
 
 def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
-    """Likelihood-ratio interval for the common logit or log rate (model scale).
-
-    >>> from helpers import pool
-    >>> fit = pool(events=[1, 3], n=[10, 30], model="common", method="likelihood")
-    >>> [round(x, 4) for x in fit.conf_int("profile")]
-    [0.0322, 0.2172]
-    """
+    """Likelihood-ratio interval for the common logit or log rate (model scale)."""
     fit = pool_counts(*included_counts(data), kind)
     sums = np.array([fit.events]), np.array([fit.size])
     low, high = count_limits(*sums, kind, np.array(["profile"]), level)

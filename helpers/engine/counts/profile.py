@@ -149,12 +149,6 @@ def mu_sections(
 
     Below the maximum over all parameters of the first replicate; the other coefficients are
     maximised over. Lower and upper value are the same where the profile at `tau2` lies lower.
-
-    >>> from helpers.engine.counts.fit import fit_glmm
-    >>> fit = fit_glmm(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
-    >>> low, high = mu_sections(fit, np.array([0.5]), 2.0)
-    >>> bool(low[0] < fit.beta[0, 0] < high[0])
-    True
     """
     held = np.maximum(np.asarray(tau2, dtype=float), 0.0)
     one = fit.data.take(np.zeros(len(held), dtype=np.intp))

@@ -72,13 +72,6 @@ def fit_levels(
 
     `events` or `y` replace the observed ones; `between` and `within`, shape (R,), are variances
     held.
-
-    >>> from helpers import pool_multilevel
-    >>> fit = pool_multilevel(
-    ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
-    ... )
-    >>> fit_levels(fit.core, between=np.array([0.0, 0.3])).variances.round(3).tolist()
-    [[0.0, 0.102], [0.3, 0.0]]
     """
     codes, X = model.clusters, model.X
     assert codes is not None

@@ -39,11 +39,7 @@ class Units:
 
 
 def without_each(codes: NDArray[np.intp]) -> Selections:
-    """Leave out one unit each.
-
-    >>> without_each(np.array([0, 1, 0]))[:].tolist()
-    [[False, True, False], [True, False, True]]
-    """
+    """Leave out one unit each."""
     return Selections(int(codes.max()) + 1, lambda row: codes != row)
 
 
@@ -52,11 +48,6 @@ def units_of(rows: StudyData, by: Any = None, columns: pd.DataFrame | None = Non
 
     `by` is a column of `columns` (one row for each row given, indexed by study), one value for each
     row or included study, or a Series indexed by study.
-
-    >>> from helpers import pool
-    >>> data = pool(events=[3, 8, 16], n=[40, 60, 50]).data
-    >>> units_of(data, ["a", "b", "a"])
-    Units(labels=('a', 'b'), name='cluster')
     """
     keep = rows.included
     if by is None:

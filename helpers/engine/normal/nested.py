@@ -95,15 +95,7 @@ def fit_nested(
     restricted: bool,
     fixed: tuple[float | None, float | None] = (None, None),
 ) -> NestedFit:
-    """Fit the three-level model, its variances at their global maximum or as `fixed`.
-
-    >>> y = np.array([0.0, 0.2, 2.0, 2.2])
-    >>> fit = fit_nested(
-    ...     y, np.full(4, 0.01), np.ones((4, 1)), np.array([0, 0, 1, 1]), restricted=True
-    ... )
-    >>> fit.beta.round(6).tolist(), fit.best.variances.round(6).tolist()
-    ([1.1], [1.99, 0.01])
-    """
+    """Fit the three-level model, its variances at their global maximum or as `fixed`."""
     basis, triangle = np.linalg.qr(X)
     data = prepare_nested(y, v, basis, codes)
     best = maximise_nested(data, restricted=restricted, fixed=fixed)

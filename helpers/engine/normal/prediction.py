@@ -53,11 +53,7 @@ PREDICTION_METHODS: dict[str, tuple[str, ...]] = {
 
 
 def prediction_df(method: str, k: ArrayLike) -> Array | None:
-    """Degrees of freedom of the t quantile of a method with k studies; None for the normal one.
-
-    >>> prediction_df("t-k-2", [3, 10]).tolist(), prediction_df("normal", 3)
-    ([1.0, 8.0], None)
-    """
+    """Degrees of freedom of the t quantile of a method with k studies; None for the normal one."""
     if method == "normal":
         return None
     return np.asarray(k, dtype=float) - (2.0 if method.endswith("k-2") else 1.0)
@@ -93,13 +89,6 @@ def prediction_limits(
     shapes broadcast. `se` may be a pair, below and above `mu`. Limits are NaN where `df` is not
     above zero; `confidence` is None where methods are compared and no interval of `mu` belongs to
     them.
-
-    >>> low, high = prediction_limits(0.0, 0.6, 0.64, 0.95, None, None)
-    >>> round(float(low), 3), round(float(high), 3)
-    (-1.96, 1.96)
-    >>> low, high = prediction_limits(0.0, 0.6, 0.0, 0.95, None, (-1.5, 1.5))
-    >>> float(low), float(high)
-    (-1.5, 1.5)
     """
     below, above = se if isinstance(se, tuple) else (se, se)
     mu, tau2 = np.asarray(mu, dtype=float), np.asarray(tau2, dtype=float)
@@ -118,10 +107,6 @@ def recovered_se(
     """Give the standard errors below and above `mu` that its limits imply by a normal quantile.
 
     Zou and Donner (2008), doi:10.1002/sim.3095.
-
-    >>> below, above = recovered_se(0.0, (-1.96, 3.92), 0.95)
-    >>> round(float(below), 3), round(float(above), 3)
-    (1.0, 2.0)
     """
     z, centre = float(norm_ppf(0.5 + 0.5 * level)), np.asarray(mu, dtype=float)
     lower, upper = (np.asarray(limit, dtype=float) for limit in confidence)

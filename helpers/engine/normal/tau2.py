@@ -83,11 +83,6 @@ def score_se(batch: Batch, tau2: Array) -> Array:
 
     The slope of Q at the root is tr(P) with w = 1/(vi + tau2), here in the usual form with the
     average leverage p/k for each study: sqrt(2/(k - p)) k / sum(w).
-
-    >>> import numpy as np
-    >>> from helpers.engine.normal.weighted import prepare
-    >>> float(score_se(prepare([0.0, 1.0, 2.0], [1.0, 1.0, 1.0]), np.zeros(1))[0])
-    1.0
     """
     m = moments(batch, tau2)
     return np.sqrt(2.0 / (batch.k - batch.p)) * batch.k / m.sum_w

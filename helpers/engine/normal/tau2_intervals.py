@@ -57,12 +57,7 @@ def q_profile_limits(batch: Batch, level: float) -> Limits:
 
 
 def q_is_too_small(fit: InverseVarianceFit, level: float) -> bool:
-    """Whether no tau2 is compatible with the Q of a batch of one: the Q-profile set is empty.
-
-    >>> from helpers.engine.normal.inverse_variance import fit_inverse_variance
-    >>> q_is_too_small(fit_inverse_variance([0.0, 0.01, 0.02], [0.1, 0.1, 0.1]), 0.95)
-    True
-    """
+    """Whether no tau2 is compatible with the Q of a batch of one: the Q-profile set is empty."""
     df, q = float(fit.df[0]), float(fit.Q[0])
     # a quantile below one half lies below the mean
     return df > 0 and q < df and q < float(chi2_ppf(0.5 * (1.0 - level), df))
@@ -74,13 +69,7 @@ def is_empty(interval: Interval) -> bool:
 
 
 def generalised_q_tail(yi: Array, vi: Array, weights: Array, tau2: Array) -> Array:
-    """Probability of a generalised Q at least as large as observed, for each tau2.
-
-    >>> import numpy as np
-    >>> y, v = np.array([0.0, 1.0, 2.0]), np.full(3, 0.1)
-    >>> round(float(generalised_q_tail(y, v, 1 / v, np.array([0.9]))[0]), 6)
-    0.367879
-    """
+    """Probability of a generalised Q at least as large as observed, for each tau2."""
     mean = weights @ yi / weights.sum()
     q = float(weights @ (yi - mean) ** 2)
     return generalised_q_sf(vi, weights, tau2, q)

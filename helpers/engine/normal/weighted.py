@@ -190,23 +190,14 @@ class Unweighted(NamedTuple):
 
 
 def unweighted_mean(k: Array, y: Array, yy: Array, v: Array, vv: Array) -> Unweighted:
-    """Make `Unweighted` for a mean from the sums of y, y^2, vi and vi^2.
-
-    >>> one = (np.array([a]) for a in (2.0, 1.0, 1.0, 4.0, 8.0))  # y = (0, 1), v = (2, 2)
-    >>> [float(a[0]) for a in unweighted_mean(*one)]
-    [0.5, 1.0, 2.0, 4.0]
-    """
+    """Make `Unweighted` for a mean from the sums of y, y^2, vi and vi^2."""
     return Unweighted(
         np.maximum(yy - y * y / k, 0.0), k - 1.0, v - v / k, vv - (2.0 * vv - v * v / k) / k
     )
 
 
 def same_in_every_row(a: Array) -> bool:
-    """Whether one row in memory stands for all.
-
-    >>> same_in_every_row(np.broadcast_to([1.0, 2.0], (3, 2))), same_in_every_row(np.ones((3, 2)))
-    (True, False)
-    """
+    """Whether one row in memory stands for all."""
     return len(a) == 1 or a.strides[0] == 0
 
 
@@ -452,12 +443,7 @@ def _places(size: int) -> NDArray[np.intp]:
 
 
 def profile_scan(batch: Batch, grid: Array) -> tuple[Array, Array, Array]:
-    """Sum of the log weights, log determinant of X'WX and y'Py on a grid of tau2, shapes (R, G).
-
-    >>> _, log_det, rss = profile_scan(prepare([0.0, 1.0], [1.0, 1.0]), np.array([[0.0, 1.0]]))
-    >>> rss.tolist()
-    [[0.5, 0.25]]
-    """
+    """Sum of the log weights, log determinant of X'WX and y'Py on a grid of tau2, shapes (R, G)."""
     sum_log_w, sums = batch.scan_sums(grid)
     if batch.design is not None:
         return sum_log_w, *eliminate(sums, batch.p)
