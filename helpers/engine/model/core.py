@@ -239,7 +239,7 @@ class Model:
         fit = fit_inverse_variance(yi, self.vi[None], c, method=method, tau2=tau2)
         if self.clusters is not None:
             found = fit_levels(self, c > 0, y=np.broadcast_to(yi, c.shape))
-            return level_refits(self, fit, found)
+            return level_refits(self, self._refits(fit, counts, False), found)
         return self._refits(fit, counts, limits)
 
     def _refits(

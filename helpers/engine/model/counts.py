@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...arguments import Array, one_of
+from ...arguments import Array
 from ...errors import UnsupportedError
 from ..cost import announce
 from ..counts.beta_binomial import fit_beta_binomial
 from ..counts.common import common_rate, count_limits, family_of, included_counts
 from ..counts.fit import GLMMFit, fit_glmm
 from ..counts.nearby import NearbyFits, fit_nearby, values_without_random_effect
-from ..counts.optimise import FitStatus
+from ..counts.optimise import CountFit, FitStatus
 from ..counts.profile import glmm_limits
 from ..counts.shared import FirstOnes, WithoutEach
-from ..counts.studies import Studies, fixed_terms, log_saturated, prepare
+from ..counts.studies import Family, Studies, fixed_terms, log_saturated, prepare
 from ..normal.fit import RegressionFit
-from ..normal.intervals import symmetric_limits
+from ..normal.intervals import Limits, symmetric_limits
 from ..options import BETA_BINOMIAL, QUAD_POINTS
+from ..rows import put
 from ..summaries import i2_and_h2
 from .fits import Counts, Refits, ratio
 from .levels import fit_levels, level_limits
@@ -65,6 +65,12 @@ class _Random(NamedTuple):
     between: Array | float = 0.0  # part of tau2 that studies of one cluster share
 
 
+def _random(fit: CountFit, variance: Array, ends: Limits, rows: int) -> _Random:
+    """Fits of so many replicates; those that are all alike were fitted once."""
+    values = (fit.beta[:, 0], fit.se[:, 0], variance, fit.loglik, fit.converged, fit.status)
+    return _Random(*(np.broadcast_to(a, rows) for a in (*values, *ends)))
+
+
 def refit_counts(
     fit: Model, counts: Counts | None, events: Array | None, rows: int, *, limits: bool
 ) -> Refits:
@@ -80,15 +86,8 @@ def refit_counts(
     saturated = log_saturated(studies.family, x, np.broadcast_to(n, x.shape))
     _, vi = fit.scale.effects(x, np.broadcast_to(n, x.shape))
     w = np.broadcast_to(1.0 / vi, c.shape)
-    sums = _Sums(
-        c.sum(axis=1),
-        total,
-        size,
-        np.einsum("rk,rk->r", c, fixed),
-        np.einsum("rk,rk->r", c, np.broadcast_to(saturated, c.shape)),
-        np.einsum("rk,rk->r", c, w),
-        np.einsum("rk,rk->r", c, w * w),
-    )
+    each = (fixed, np.broadcast_to(saturated, c.shape), w, w * w)
+    sums = _Sums(c.sum(axis=1), total, size, *(np.einsum("rk,rk->r", c, a) for a in each))
 
     def random(pick: NDArray[np.intp]) -> _Random:
         if fit.clusters is not None:
@@ -97,39 +96,16 @@ def refit_counts(
                 found.mu, found.se, found.tau2, found.loglik, found.converged, found.status,
                 *level_limits(fit, found.mu, found.se, sums.k[pick]), found.variances[:, 0],
             )  # fmt: skip
+        mask = None if counts is None else counts[pick]
+        these = x0 if events is None else x[pick]
         if options.model == BETA_BINOMIAL:
-            beta = fit_beta_binomial(
-                x0 if events is None else x[pick],
-                n,
-                mask=None if counts is None else counts[pick],
-            )
-            at = np.arange(len(beta)) if len(beta) == pick.size else np.zeros(pick.size, dtype=int)
-            mu, se = beta.beta[at, 0], beta.se[at, 0]
-            return _Random(
-                mu, se, beta.rho[at], beta.loglik[at], beta.converged[at], beta.status[at],
-                *symmetric_limits(mu, se, options.level),
-            )  # fmt: skip
-        again = fit_glmm(
-            x0 if events is None else x[pick],
-            n,
-            mask=None if counts is None else counts[pick],
-            family=family_of(kind),
-            quad_points=options.quad_points,
-        )
-        at = np.arange(len(again)) if len(again) == pick.size else np.zeros(pick.size, dtype=int)
-        low = high = np.full(pick.size, np.nan)
-        if limits:
-            low, high = glmm_limits(again, options.ci_method, options.level)
-        return _Random(
-            again.beta[at, 0],
-            again.se[at, 0],
-            again.tau2[at],
-            again.loglik[at],
-            again.converged[at],
-            again.status[at],
-            low,
-            high,
-        )
+            beta = fit_beta_binomial(these, n, mask=mask)
+            ends = symmetric_limits(beta.beta[:, 0], beta.se[:, 0], options.level)
+            return _random(beta, beta.rho, ends, pick.size)
+        glmm = fit_glmm(these, n, mask=mask, family=studies.family, quad_points=options.quad_points)
+        nan = np.full(len(glmm), np.nan)
+        ends = glmm_limits(glmm, options.ci_method, options.level) if limits else (nan, nan)
+        return _random(glmm, glmm.tau2, ends, pick.size)
 
     return _assembled(fit, sums, random, limits)
 
@@ -164,21 +140,13 @@ def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: b
             gone = fit_nearby(pool, engine(k))
         else:
             gone = _grown(studies, engine)
-        found = _Random(
-            gone.mu[pick],
-            gone.se[pick],
-            gone.tau2[pick],
-            gone.loglik[pick],
-            gone.done[pick],
-            np.zeros(pick.size, dtype=np.int8),
-            *symmetric_limits(
-                gone.mu[pick],
-                gone.se[pick],
-                options.level,
-                members[pick] - 1.0 if options.ci_method == "t" else None,
-            ),
+        mu, se, tau2, loglik, done = (
+            a[pick] for a in (gone.mu, gone.se, gone.tau2, gone.loglik, gone.done)
         )
-        rest = np.flatnonzero(~gone.done[pick])
+        df = members[pick] - 1.0 if options.ci_method == "t" else None
+        ends = symmetric_limits(mu, se, options.level, df)
+        found = _Random(mu, se, tau2, loglik, done, np.zeros(pick.size, dtype=np.int8), *ends)
+        rest = np.flatnonzero(~done)
         cells = float(members[pick[rest]].sum())
         announce("selected counts", rest.size, cells / max(rest.size, 1))
         if cells > MOST:
@@ -192,20 +160,12 @@ def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: b
             mask = pool.members(pick[at])
             used = mask.any(axis=0)
             again = fit_glmm(
-                x[used],
-                n[used],
-                mask=mask[:, used],
-                family=family,
-                quad_points=options.quad_points,
+                x[used], n[used], mask=mask[:, used], family=family, quad_points=options.quad_points
             )
-            low, high = glmm_limits(again, options.ci_method, options.level)
-            found.mu[at], found.se[at], found.tau2[at] = (
-                again.beta[:, 0],
-                again.se[:, 0],
-                again.tau2,
-            )
-            found.loglik[at], found.low[at], found.high[at] = again.loglik, low, high
-            found.converged[at], found.status[at] = again.converged, again.status
+            ends = glmm_limits(again, options.ci_method, options.level)
+            made = _random(again, again.tau2, ends, at.size)
+            for old, new in zip(found[:8], made[:8], strict=True):  # one level: nothing is shared
+                old[at] = new
         return found
 
     return _assembled(fit, sums, random, limits)
@@ -214,16 +174,14 @@ def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: b
 def _grown(studies: Studies, engine: Callable[[int], GLMMFit]) -> NearbyFits:
     """Fits to the first study, the first two, and so on, in blocks of steps that hardly differ."""
     k = studies.n.shape[1]
-    mu, se, tau2, loglik = (np.full(k, np.nan) for _ in range(4))
-    out = NearbyFits(mu, se, tau2, loglik, np.zeros(k, dtype=bool))
+    out = NearbyFits(*np.full((4, k), np.nan), np.zeros(k, dtype=bool))
     first = ONE_BY_ONE
     while first <= k:
         last = min(k, int(_GROWTH * first), first + _STEPS)
         whole = engine(last)
         if whole.converged[0]:
             part = fit_nearby(FirstOnes(studies.places(slice(last)), first), whole)
-            for item in fields(out):
-                getattr(out, item.name)[first - 1 : last] = getattr(part, item.name)
+            put(out, part, slice(first - 1, last))
         first = last + 1
     return out
 
@@ -306,7 +264,7 @@ def regress_counts(
     X: ArrayLike,
     counts: ArrayLike | None = None,
     *,
-    family: str = "binomial",
+    family: Family = "binomial",
     quad_points: int = QUAD_POINTS,
 ) -> RegressionFit:
     """Fit the GLMM with moderators, many at once, in the same form as `fit_regression`.
@@ -315,16 +273,10 @@ def regress_counts(
     inverse observed information of (beta, tau); `tau2_se` follows from that of tau by the delta
     method.
     """
-    one_of("family", family, ("binomial", "poisson"))
     times = None if counts is None else np.asarray(counts)
-    fit = fit_glmm(
-        events,
-        n,
-        X,
-        times if times is None or (times % 1 != 0).any() else times.astype(int),
-        family="binomial" if family == "binomial" else "poisson",
-        quad_points=quad_points,
-    )
+    if times is not None and not (times % 1 != 0).any():
+        times = times.astype(int)
+    fit = fit_glmm(events, n, X, times, family=family, quad_points=quad_points)
     nan = np.full(len(fit.tau), np.nan)
     return RegressionFit(
         beta=fit.beta,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +13,6 @@ from ..cost import announce
 from ..counts.nested import fit_nested_counts
 from ..counts.optimise import FitStatus
 from ..normal.intervals import Limits, symmetric_limits
-from ..normal.inverse_variance import InverseVarianceFit
 from ..normal.nested import fit_nested
 from ..summaries import i2_and_h2
 from .fits import Counts, Refits
@@ -152,27 +152,23 @@ def level_limits(model: Model, mu: Array, se: Array, k: Array) -> Limits:
     return symmetric_limits(mu, se, model.options.level, free)
 
 
-def level_refits(model: Model, common: InverseVarianceFit, found: Levels) -> Refits:
+def level_refits(model: Model, common: Refits, found: Levels) -> Refits:
     """Give three-level fits of effects beside their test of homogeneity, which has no levels."""
-    k, df = common.batch.k, common.df
-    i2, h2 = i2_and_h2(found.tau2, np.where(df > 0, common.vt, 1.0))
-    low, high = level_limits(model, found.mu, found.se, k)
-    return Refits(
-        k=k.astype(np.int64),
+    i2, h2 = i2_and_h2(found.tau2, np.where(common.df > 0, common.vt, 1.0))
+    low, high = level_limits(model, found.mu, found.se, common.df + 1.0)
+    return replace(
+        common,
         mu=found.mu,
         se=found.se,
         se_model=found.se,
         tau2=found.tau2,
         between=found.variances[:, 0],
-        Q=common.Q,
-        df=df,
         I2=i2,
         H2=h2,
-        vt=common.vt,
         loglik=found.loglik,
         ci_lower=low,
         ci_upper=high,
-        back_size=np.ones(len(k)),
+        back_size=np.ones(len(common)),
         converged=found.converged,
         status=found.status,
     )
