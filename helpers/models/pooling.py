@@ -326,8 +326,7 @@ def _fit_likelihood(data: StudyData, options: Options) -> PoolResult:
         if tau2 > 0:
             tau2_se = 2.0 * float(fit.tau[0]) * float(fit.tau_se[0])
     else:
-        common = pool_counts(events, size, kind)
-        mu, se, weights = common.mu, common.se, 100.0 * size / size.sum()
+        (mu, se), weights = pool_counts(events, size, kind), 100.0 * size / size.sum()
     tests = heterogeneity_tests(fit)
     lrt, df = float(tests.Q_lrt[0]), data.k - 1
     vt = typical_variance(data, options)

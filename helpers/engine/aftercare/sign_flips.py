@@ -16,10 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import Array, generator, level_of, one_of
@@ -91,17 +90,12 @@ class SignFlipTest(Shown):
         return plain(picked(self, names) | {"ci_model": limits})
 
 
-@dataclass(frozen=True, slots=True)
-class _Signs:
+class _Signs(NamedTuple):
     """Sign patterns: the observed one first; opposite patterns have the same |statistic|."""
 
     flips: Array
     exact: bool
     draws: int
-
-    def p_value(self, extreme: NDArray[np.bool_]) -> float:
-        """Share of patterns at least as extreme (axis -1), the observed one among them."""
-        return extreme.mean(axis=-1)
 
 
 def _signs(k: int, draws: int | str, seed: int) -> _Signs:

@@ -6,7 +6,6 @@ for it, and adds the common-effect model with its profile interval.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
     pass
 
 Family = Literal["binomial", "poisson"]
-
-
-@dataclass(frozen=True, slots=True)
-class PooledCounts:
-    """Common-effect estimate of the generalised linear model: one rate for all studies."""
-
-    mu: float
-    se: float
-    events: float
-    size: float
 
 
 def family_of(kind: str) -> Family:
@@ -82,15 +71,15 @@ def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Ar
     return made[0], made[1]
 
 
-def pool_counts(events: Array, size: Array, kind: str) -> PooledCounts:
+def pool_counts(events: Array, size: Array, kind: str) -> tuple[float, float]:
     """Maximum-likelihood logit (log rate) of the summed counts and its standard error."""
     x, n = float(events.sum()), float(size.sum())
     if is_one_sided(events, size, kind):
         what = "no study has an event" if x == 0 else "every patient of every study has an event"
         raise MetaAnalysisError(f"{what}: the maximum-likelihood estimate is at infinity")
     if kind == "rate":
-        return PooledCounts(float(np.log(x / n)), x**-0.5, x, n)
-    return PooledCounts(float(np.log(x / (n - x))), (1.0 / x + 1.0 / (n - x)) ** 0.5, x, n)
+        return float(np.log(x / n)), x**-0.5
+    return float(np.log(x / (n - x))), (1.0 / x + 1.0 / (n - x)) ** 0.5
 
 
 def common_rate(events: Array, size: Array, kind: str) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -130,7 +119,8 @@ def count_limits(
 
 def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     """Likelihood-ratio interval for the common logit or log rate (model scale)."""
-    fit = pool_counts(*included_counts(data), kind)
-    sums = np.array([fit.events]), np.array([fit.size])
+    events, size = included_counts(data)
+    pool_counts(events, size, kind)  # refuses what has no finite estimate
+    sums = events.sum(keepdims=True), size.sum(keepdims=True)
     low, high = count_limits(*sums, kind, np.array(["profile"]), level)
     return Interval(float(low[0]), float(high[0]))

@@ -25,7 +25,7 @@ from ...arguments import Array
 from ...door import pd
 from ...errors import UnsupportedError
 from ..cost import announce
-from ..counts.common import family_of
+from ..counts.common import family_of, included_counts
 from ..counts.kernel import StudyTerms, gauss_hermite, study_terms
 from ..counts.optimise import FitStatus
 from ..counts.studies import Family, fixed_terms
@@ -108,10 +108,7 @@ class Model:
     @property
     def counts(self) -> tuple[Array, Array]:
         """Events and sizes."""
-        events, size = self.events, self.size
-        if events is None or size is None:
-            raise UnsupportedError("a likelihood model needs counts, not effects")
-        return events, size
+        return included_counts(self.data)
 
     @property
     def X(self) -> Array:  # noqa: N802 - the field's name
