@@ -39,34 +39,6 @@ from ..arguments import LEVEL, level_of, number_from_zero, one_of, whole_number
 from ..errors import UnsupportedError
 from .effects import ADD, RULES, STUDY_INTERVALS, get_measure
 
-__all__ = [
-    "ADD",
-    "BACK_TRANSFORM",
-    "BETA_BINOMIAL",
-    "FEW_IN_GROUP",
-    "FEW_PREDICTION_DF",
-    "FEW_STUDIES",
-    "LEVEL",
-    "MEASURE",
-    "MODELS",
-    "MU_METHODS",
-    "PREDICTION_METHOD",
-    "QUAD_POINTS",
-    "RATE_MEASURE",
-    "TAU2_METHOD",
-    "TAU2_METHODS",
-    "Options",
-    "check_option",
-    "default_ci_method",
-    "default_ci_methods",
-    "default_model",
-    "default_study_ci",
-    "default_tau2_ci",
-    "few_studies",
-    "resolve",
-    "shows_prediction",
-]
-
 #: Models of `pool`.
 MODELS: tuple[str, ...] = ("common", "random", "glmm")
 #: Model of `helpers.pool_beta_binomial`, whose options no other call takes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -41,22 +41,18 @@ class StudyData:
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", int(np.count_nonzero(self.included)))
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """Labels of the studies that take part, in input order."""
+        return tuple(s for s, taken in zip(self.labels, self.included, strict=True) if taken)
+
     def only(self, keep: NDArray[np.bool_], reason: str) -> StudyData:
         """Copy in which studies outside `keep` are excluded for `reason`."""
         why = tuple(
             old if (stay or not taken) else reason
             for old, stay, taken in zip(self.reason, keep, self.included, strict=True)
         )
-        return StudyData(
-            self.labels,
-            self.events,
-            self.size,
-            self.yi,
-            self.vi,
-            _fixed(self.included & keep),
-            why,
-            self.corrected,
-        )
+        return replace(self, included=_fixed(self.included & keep), reason=why)
 
     def take(self, rows: Sequence[int] | NDArray[Any]) -> StudyData:
         """Copy with the given rows only."""

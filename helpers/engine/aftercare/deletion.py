@@ -18,6 +18,9 @@ from ..model.fits import Refits, Selections, first_ones
 from ..model.units import units_of, values_of
 from ..options import BETA_BINOMIAL
 
+#: What is not as in other fits where no study has an event, or everybody has one.
+_OF_BARE = "mu ci_lower ci_upper I2 H2 Q"
+
 
 def _with_exact_limits(
     model: Model, refits: Refits, counts: Selections
@@ -30,17 +33,12 @@ def _with_exact_limits(
     keep = np.flatnonzero(data.included)
     parts = [data.take(keep[counts[row]]) for row in np.flatnonzero(bare)]
     limits = [exact_interval(part, kind, model.options.level) for part in parts]
-    mu, low, high = refits.mu.copy(), refits.ci_lower.copy(), refits.ci_upper.copy()
-    low[bare], high[bare] = np.array(limits).T
-    mu[bare] = np.where(np.isneginf(low[bare]), -np.inf, np.inf)
-    converged, i2, h2 = refits.converged | bare, refits.I2.copy(), refits.H2.copy()
-    q = refits.Q.copy()
-    for values in (i2, h2, q):
-        values[bare] = np.nan
-    made = replace(
-        refits, mu=mu, ci_lower=low, ci_upper=high, converged=converged, I2=i2, H2=h2, Q=q
-    )
-    return made, bare
+    made = {name: values.copy() for name, values in picked(refits, _OF_BARE).items()}
+    made["ci_lower"][bare], made["ci_upper"][bare] = np.array(limits).T
+    made["mu"][bare] = np.where(np.isneginf(made["ci_lower"][bare]), -np.inf, np.inf)
+    for name in ("I2", "H2", "Q"):
+        made[name][bare] = np.nan
+    return replace(refits, converged=refits.converged | bare, **made), bare
 
 
 def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selections) -> pd.DataFrame:

@@ -173,30 +173,13 @@ class BootstrapResult(Shown):
         for quantity in self.quantities:
             values, centre = getattr(self, quantity), self.observed[quantity]
             for method in BOOTSTRAP_METHODS:
-                undefined = (
-                    (method == "studentised" and (quantity != "mu" or not (self.se > 0).all()))
-                    or (method == "bca" and self.acceleration is None)
-                    or (method == "bca" and ((values > centre).all() or (values < centre).all()))
-                )
-                if undefined:
+                try:
+                    limits = self.conf_int(quantity, method, scale="model")
+                except UnsupportedError:  # not defined for this quantity, or these draws
                     continue
-                limits = self.conf_int(quantity, method, scale="model")  # type: ignore[arg-type]
-                shown = (
-                    self.conf_int("mu", method)
-                    if quantity == "mu"
-                    else Interval(float("nan"), float("nan"))
-                )
-                rows.append(
-                    (
-                        quantity,
-                        method,
-                        centre,
-                        float(values.mean()) - centre,
-                        float(values.std(ddof=1)),
-                        *limits,
-                        *shown,
-                    )
-                )
+                shown = self.conf_int("mu", method) if quantity == "mu" else (np.nan, np.nan)
+                about = float(values.mean()) - centre, float(values.std(ddof=1))
+                rows.append((quantity, method, centre, *about, *limits, *shown))
         columns = ["quantity", "method", "estimate", "bias", "se", "lower", "upper"]
         table = pd.DataFrame(rows, columns=[*columns, "display_lower", "display_upper"])
         return table.set_index(["quantity", "method"])

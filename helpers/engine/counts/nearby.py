@@ -72,8 +72,7 @@ def fit_nearby(pool: WithoutEach | FirstOnes, fit: GLMMFit) -> NearbyFits:
     """Fit the GLMM to every replicate of a pool."""
     model = NormalVariation(gauss_hermite(fit.quad_points))
     s = pool.studies
-    nothing = np.full(len(pool), np.nan)
-    mu, se, tau2, loglik = (nothing.copy() for _ in range(4))
+    mu, se, tau2, loglik = np.full((4, len(pool)), np.nan)
     done = np.zeros(len(pool), dtype=bool)
     mu0, value0, score, information = _without_random_effect(pool)
     saturated = pool.sums(log_saturated(s.family, s.x, s.n)[0])
@@ -155,13 +154,18 @@ def _one_step(
 ) -> tuple[Array, Array]:
     """Newton's step from the fit of all studies."""
     every = _stack(each_study(pool.studies, fit.beta[:, :1], fit.tau2[:, None], model))[:, 0]
-    _, g, h, a, b, c = pool.sums(every)[rows].T
-    det = a * c - b * b
-    sound = (a < 0) & (det > 0)
-    det = np.where(sound, det, 1.0)
-    mu = np.where(sound, -(c * g - b * h) / det, 0.0)
-    omega = np.where(sound, -(a * h - b * g) / det, 0.0)
+    mu, omega, _ = _newton(pool.sums(every)[rows].T)
     return fit.beta[0, 0] + mu, np.maximum(fit.tau2[0] + omega, 0.1 * fit.tau2[0])
+
+
+def _newton(sums: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Newton's steps in mu and omega, shape (r,), 0 where the sums (6, r) are not concave."""
+    _, g, h, a, b, c = sums
+    det = a * c - b * b
+    definite = (a < 0) & (det > 0)
+    safe = np.where(definite, det, 1.0)
+    mu = np.where(definite, -(c * g - b * h) / safe, 0.0)
+    return mu, np.where(definite, -(a * h - b * g) / safe, 0.0), definite
 
 
 def _climb(
@@ -196,13 +200,9 @@ def _climb(
         mu, omega = start
         inside = np.ones(rows.size, dtype=bool)
         for _ in range(30):
-            _, g, h, a, b, c = sums_at(mu, omega)
-            det = a * c - b * b
-            definite = (a < 0) & (det > 0)
-            safe = np.where(definite, det, 1.0)
-            step_mu = np.where(definite, -(c * g - b * h) / safe, 0.0)
-            step_omega = np.where(definite, -(a * h - b * g) / safe, 0.0)
-            decrement = np.sqrt(np.abs(step_mu * g + step_omega * h))
+            sums = sums_at(mu, omega)
+            step_mu, step_omega, definite = _newton(sums)
+            decrement = np.sqrt(np.abs(step_mu * sums[1] + step_omega * sums[2]))
             new_mu = np.clip(mu + step_mu, low[0], high[0])
             new_omega = np.clip(omega + step_omega, low[1], high[1])
             inside = definite & (new_mu == mu + step_mu) & (new_omega == omega + step_omega)
@@ -254,13 +254,4 @@ def _both(values: Array, to: Array) -> Array:
 
 def _stack(terms: StudyTerms) -> Array:
     """Value and derivatives, one after the other."""
-    return np.stack(
-        [
-            terms.value,
-            terms.eta,
-            terms.omega,
-            terms.eta_eta,
-            terms.eta_omega,
-            terms.omega_omega,
-        ]
-    )
+    return np.stack(terms[:6])

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..normal.nested import local_maxima
 from ..options import QUAD_POINTS
 from .batch import check_data
 from .kernel import StudyTerms, gauss_hermite
@@ -294,16 +295,7 @@ def _candidates(
         theta[:, :p] += step * np.minimum(1.0, 2.0 / np.maximum(reach, 1e-300))[:, None]
     # where the coefficients have far to go, the parabola promises too much
     value += np.minimum(0.5 * (step * gradient[:, :p]).sum(axis=1), 0.25)
-    height = value.reshape(shape)
-    padded = np.pad(height, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    peak = np.ones(shape, dtype=bool)
-    for i in range(3):
-        for j in range(3):
-            if (i, j) != (1, 1):
-                window = padded[:, i : i + shape[1], j : j + shape[2]]
-                # on a plateau the first of equal neighbours counts
-                peak &= height > window if (i, j) < (1, 1) else height >= window
-    found = np.flatnonzero(peak.ravel())
+    found = np.flatnonzero(local_maxima(value.reshape(shape)))
     return owner[found], theta[found]
 
 

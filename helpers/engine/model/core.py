@@ -82,8 +82,7 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Included studies, in input order."""
-        pairs = zip(self.data.labels, self.data.included, strict=True)
-        return tuple(label for label, taken in pairs if taken)
+        return self.data.taken
 
     @property
     def yi(self) -> Array:

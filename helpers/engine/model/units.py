@@ -49,10 +49,8 @@ def units_of(rows: StudyData, by: Any = None, columns: pd.DataFrame | None = Non
     `by` is a column of `columns` (one row for each row given, indexed by study), one value for each
     row or included study, or a Series indexed by study.
     """
-    keep = rows.included
     if by is None:
-        labels = tuple(s for s, taken in zip(rows.labels, keep, strict=True) if taken)
-        return Units(np.arange(len(labels)), labels, "study")
+        return Units(np.arange(rows.k), rows.taken, "study")
     values = values_of(rows, by, columns)
     names = [str(value) for value in values]
     order = {label: place for place, label in enumerate(dict.fromkeys(names))}
@@ -66,8 +64,7 @@ def units_of(rows: StudyData, by: Any = None, columns: pd.DataFrame | None = Non
 
 def values_of(rows: StudyData, by: Any, columns: pd.DataFrame | None = None) -> pd.Series[Any]:
     """One value for each included study, indexed by study."""
-    keep = rows.included
-    labels = [s for s, taken in zip(rows.labels, keep, strict=True) if taken]
+    keep, labels = rows.included, list(rows.taken)
     if isinstance(by, str):
         known = [] if columns is None else list(map(str, columns.columns))
         if columns is None or by not in columns.columns:

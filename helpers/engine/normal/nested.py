@@ -18,6 +18,7 @@ inside the quadrant of non-negative variances.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -215,6 +216,19 @@ def _climb(
     return x, s, False
 
 
+def local_maxima(height: Array) -> NDArray[np.bool_]:
+    """Where a grid of heights on the last two axes is at least as high as all around."""
+    m, n = height.shape[-2:]
+    edges = [(0, 0)] * (height.ndim - 2) + [(1, 1)] * 2
+    padded = np.pad(height, edges, constant_values=-np.inf)
+    peak = np.ones(height.shape, dtype=bool)
+    for i, j in product(range(3), repeat=2):
+        window = padded[..., i : i + m, j : j + n]
+        # on a plateau the first of equal neighbours counts
+        peak &= height > window if (i, j) < (1, 1) else height >= window
+    return peak
+
+
 def maximise_nested(
     data: Nested, *, restricted: bool, fixed: tuple[float | None, float | None] = (None, None)
 ) -> NestedMaximum:
@@ -226,17 +240,9 @@ def maximise_nested(
     axes = [ladder if f is None else np.array([f]) for f in fixed]
     b, w = np.meshgrid(*axes, indexing="ij")
     height = grid_values(data, b.ravel(), w.ravel(), restricted=restricted).reshape(b.shape)
-    padded = np.pad(height, 1, constant_values=-np.inf)
-    peak = np.ones(height.shape, dtype=bool)
-    for i in range(3):
-        for j in range(3):
-            if (i, j) != (1, 1):
-                window = padded[i : i + height.shape[0], j : j + height.shape[1]]
-                # on a plateau the first of equal neighbours counts
-                peak &= height > window if (i, j) < (1, 1) else height >= window
     free = np.array([f is None for f in fixed])
     found: list[tuple[float, Array, bool]] = []
-    for i, j in zip(*np.nonzero(peak), strict=True):
+    for i, j in zip(*np.nonzero(local_maxima(height)), strict=True):
         x, s, converged = _climb(data, np.array([b[i, j], w[i, j]]), restricted, free)
         found.append((s.value, x, converged))
     value, best, converged = max(found, key=lambda item: item[0])
