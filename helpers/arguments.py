@@ -15,17 +15,6 @@ from numpy.typing import NDArray
 
 from .errors import UnsupportedError
 
-__all__ = [
-    "LEVEL",
-    "AnyArray",
-    "Array",
-    "generator",
-    "level_of",
-    "number_from_zero",
-    "one_of",
-    "whole_number",
-]
-
 #: Array of floats, of any shape; and where counts, truths or places are among them.
 Array = NDArray[np.float64]
 AnyArray = NDArray[Any]

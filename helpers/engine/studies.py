@@ -132,18 +132,8 @@ def one_per_study(value: Any, name: str, problems: list[str]) -> Any:
         problems.append(f"{name} has several fields; {expected}")
         return value
     if isinstance(value, np.ma.MaskedArray):
-        value = (
-            [
-                None if hidden else v
-                for v, hidden in zip(
-                    np.asarray(value, dtype=object).ravel(),
-                    np.ma.getmaskarray(value).ravel(),
-                    strict=True,
-                )
-            ]
-            if value.ndim == 1
-            else value.data
-        )
+        hidden = np.ma.getmaskarray(value) & (value.ndim == 1)
+        value = np.where(hidden, None, value.data.astype(object))
     shape = getattr(value, "shape", None)
     if shape is None:
         try:

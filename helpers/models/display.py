@@ -197,8 +197,8 @@ def _included(fit: PoolResult) -> tuple[NDArray[np.float64], ...]:
 
     if isinstance(fit.engine, GLMMFit):
         fit.core.require_own_variance("shrinkage")
-        found = empirical_bayes(fit.engine)
-        return found.mean[0], found.sd[0], 100.0 * found.sd[0] ** 2 / fit.tau2
+        mean, sd = (found[0] for found in empirical_bayes(fit.engine))
+        return mean, sd, 100.0 * sd**2 / fit.tau2
     y, v = fit.data.yi[fit.data.included], fit.data.vi[fit.data.included]
     b = v / (v + fit.tau2)
     # v (1 - b) is the variance about a known mean; the mean itself is known up to its se

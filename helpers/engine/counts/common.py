@@ -6,7 +6,7 @@ for it, and adds the common-effect model with its profile interval.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,10 @@ from ..effects import MEASURES, study_interval
 from ..normal.intervals import Interval, symmetric_limits
 from ..roots import bracketed_root, expand
 from ..studies import StudyData
+from .studies import Family
 
 if TYPE_CHECKING:
     pass
-
-Family = Literal["binomial", "poisson"]
 
 
 def family_of(kind: str) -> Family:

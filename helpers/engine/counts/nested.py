@@ -175,9 +175,6 @@ class NestedCountsFit:
     #: variance at zero, which the others then take as known.
     cov: Array
     loglik: Array  # with all constants, shape (R,)
-    #: Shape (R,): largest slope, times the standard error of its parameter, of what is not at a
-    #: bound.
-    gradient_max: Array
     converged: NDArray[np.bool_]  # shape (R,)
     maxima: NDArray[np.intp]  # local maxima found; the highest is reported, shape (R,)
     #: Nodes of a cluster's effect; twice as many change no log-likelihood by more than 1e-8, up to
@@ -244,7 +241,6 @@ def fit_nested_counts(
         variances=theta[best, p:],
         cov=cov,
         loglik=value[best] + problem.saturated(),
-        gradient_max=slope,
         converged=reached[best] & (slope < 1e-6),
         maxima=_distinct(owner, theta[:, p:], rows),
         nodes=outer,

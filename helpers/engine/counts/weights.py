@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +11,6 @@ from .batch import Problem
 from .fit import GLMMFit
 from .kernel import gauss_hermite, posterior_nodes, study_terms
 from .studies import Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EmpiricalBayes:
-    """Study-level estimates given the fitted parameters, each of shape ``(R, k)``.
-
-    They condition on the estimates of ``beta`` and ``tau``, whose uncertainty is not included.
-    Values are nan where a study takes no part in a replicate or the replicate has no fit.
-    """
-
-    fitted: Array  # linear predictor without random effect, x'beta (plus offset)
-    #: `mode`, `mode_sd`: posterior mode of the study's logit (log rate) and tau / sqrt(1 + tau2 v),
-    #: the standard deviation of the normal approximation at the mode.
-    mode: Array
-    mode_sd: Array
-    deviation: Array  # mode - fitted: the predicted random effect
-    #: `mean`, `sd`: posterior mean and standard deviation of the logit (log rate), by quadrature.
-    mean: Array
-    sd: Array
-    rate: Array  # posterior mean of the study's proportion (rate), by quadrature
 
 
 def fitted_chunks(
@@ -51,28 +30,22 @@ def fitted_chunks(
         yield index, problem, eta, fit.tau2[index][:, None]
 
 
-def empirical_bayes(fit: GLMMFit) -> EmpiricalBayes:
-    """Shrunken study-level estimates of the GLMM, by at least 40 nodes of quadrature."""
+def empirical_bayes(fit: GLMMFit) -> tuple[Array, Array]:
+    """Posterior mean and standard deviation of each study's logit (log rate), shape (R, k).
+
+    By at least 40 nodes of quadrature. They condition on the estimates of ``beta`` and ``tau``,
+    whose uncertainty is not included; nan where a study takes no part or a replicate has no fit.
+    """
     nodes = gauss_hermite(max(40, fit.quad_points))
-    shape = (len(fit), fit.data.k)
-    fitted, mode, scale, mean, sd, rate = (np.full(shape, np.nan) for _ in range(6))
+    mean, sd = np.full((2, len(fit), fit.data.k), np.nan)
     for index, problem, eta, tau2 in fitted_chunks(fit, len(nodes[0])):
-        t, r, at, weight = posterior_nodes(problem.studies, eta, tau2, nodes)
+        t, _, at, weight = posterior_nodes(problem.studies, eta, tau2, nodes)
         here = (weight * (at - t)).sum(axis=0)
         spread = np.sqrt((weight * (at - t - here) ** 2).sum(axis=0))
-        capped = np.clip(at, -700.0, 700.0)
-        on_scale = np.exp(capped) if fit.family == "poisson" else 1.0 / (1.0 + np.exp(-capped))
         taking = problem.studies.n > 0
-        for full, part in (
-            (fitted, eta),
-            (mode, t),
-            (scale, r),
-            (mean, t + here),
-            (sd, spread),
-            (rate, (weight * on_scale).sum(axis=0)),
-        ):
-            full[index] = np.where(taking, part, np.nan)
-    return EmpiricalBayes(fitted, mode, scale, mode - fitted, mean, sd, rate)
+        mean[index] = np.where(taking, t + here, np.nan)
+        sd[index] = np.where(taking, spread, np.nan)
+    return mean, sd
 
 
 def information_weights(fit: GLMMFit, coefficient: int = 0) -> Array:

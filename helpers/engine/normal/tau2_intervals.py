@@ -29,9 +29,6 @@ from .likelihood import log_likelihood, upper_bound
 from .tau2 import solve_generalised_q
 from .weighted import Batch, moments
 
-#: No value of tau2.
-EMPTY = Interval(float("nan"), float("nan"))
-
 #: Interval methods for tau2, by model.
 TAU2_CI_METHODS: dict[str, tuple[str, ...]] = {
     "common": (),
