@@ -133,7 +133,8 @@ def one_per_study(value: Any, name: str, problems: list[str]) -> Any:
         return value
     if isinstance(value, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(value) & (value.ndim == 1)
-        value = np.where(hidden, None, value.data.astype(object))
+        value = value.data.astype(object)
+        value[hidden] = None
     shape = getattr(value, "shape", None)
     if shape is None:
         try:

@@ -174,7 +174,7 @@ class BootstrapResult(Shown):
             values, centre = getattr(self, quantity), self.observed[quantity]
             for method in BOOTSTRAP_METHODS:
                 try:
-                    limits = self.conf_int(quantity, method, scale="model")
+                    limits = self.conf_int(quantity, method, scale="model")  # type: ignore[arg-type]
                 except UnsupportedError:  # not defined for this quantity, or these draws
                     continue
                 shown = self.conf_int("mu", method) if quantity == "mu" else (np.nan, np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,8 +67,9 @@ class _Random(NamedTuple):
 
 def _random(fit: CountFit, variance: Array, ends: Limits, rows: int) -> _Random:
     """Fits of so many replicates; those that are all alike were fitted once."""
-    values = (fit.beta[:, 0], fit.se[:, 0], variance, fit.loglik, fit.converged, fit.status)
-    return _Random(*(np.broadcast_to(a, rows) for a in (*values, *ends)))
+    known = fit.loglik, fit.converged, fit.status
+    each: tuple[Any, ...] = (fit.beta[:, 0], fit.se[:, 0], variance, *known, *ends)
+    return _Random(*(np.broadcast_to(a, rows) for a in each))
 
 
 def refit_counts(
@@ -140,9 +141,8 @@ def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: b
             gone = fit_nearby(pool, engine(k))
         else:
             gone = _grown(studies, engine)
-        mu, se, tau2, loglik, done = (
-            a[pick] for a in (gone.mu, gone.se, gone.tau2, gone.loglik, gone.done)
-        )
+        each = (gone.mu, gone.se, gone.tau2, gone.loglik)
+        (mu, se, tau2, loglik), done = (values[pick] for values in each), gone.done[pick]
         df = members[pick] - 1.0 if options.ci_method == "t" else None
         ends = symmetric_limits(mu, se, options.level, df)
         found = _Random(mu, se, tau2, loglik, done, np.zeros(pick.size, dtype=np.int8), *ends)
@@ -174,7 +174,8 @@ def refit_nearby(fit: Model, order: NDArray[np.intp] | None = None, *, limits: b
 def _grown(studies: Studies, engine: Callable[[int], GLMMFit]) -> NearbyFits:
     """Fits to the first study, the first two, and so on, in blocks of steps that hardly differ."""
     k = studies.n.shape[1]
-    out = NearbyFits(*np.full((4, k), np.nan), np.zeros(k, dtype=bool))
+    mu, se, tau2, loglik = np.full((4, k), np.nan)
+    out = NearbyFits(mu, se, tau2, loglik, np.zeros(k, dtype=bool))
     first = ONE_BY_ONE
     while first <= k:
         last = min(k, int(_GROWTH * first), first + _STEPS)
