@@ -17,6 +17,7 @@ from ..errors import MetaAnalysisError
 from .effects import Measure, Rule, correct_cells
 
 _SHOWN = 20
+_ARRAYS = ("events", "size", "yi", "vi", "included", "corrected")
 #: Squares and products of a few effects and weights up to this size are finite numbers.
 LARGEST = 1e75
 
@@ -40,6 +41,10 @@ class StudyData:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", int(np.count_nonzero(self.included)))
+        for name in _ARRAYS:  # nobody else holds them, and nobody writes to them
+            values = getattr(self, name)
+            if values is not None:
+                values.flags.writeable = False
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -52,27 +57,15 @@ class StudyData:
             old if (stay or not taken) else reason
             for old, stay, taken in zip(self.reason, keep, self.included, strict=True)
         )
-        return replace(self, included=_fixed(self.included & keep), reason=why)
+        return replace(self, included=self.included & keep, reason=why)
 
     def take(self, rows: Sequence[int] | NDArray[Any]) -> StudyData:
         """Copy with the given rows only."""
         index = np.asarray(rows)
-        return StudyData(
-            tuple(self.labels[i] for i in index),
-            None if self.events is None else _fixed(self.events[index]),
-            None if self.size is None else _fixed(self.size[index]),
-            _fixed(self.yi[index]),
-            _fixed(self.vi[index]),
-            _fixed(self.included[index]),
-            tuple(self.reason[i] for i in index),
-            _fixed(self.corrected[index]),
-        )
-
-
-def _fixed(values: NDArray[Any]) -> NDArray[Any]:
-    """Array that cannot be written to, made of one that nobody else holds."""
-    values.flags.writeable = False
-    return values
+        kept = {name: getattr(self, name) for name in _ARRAYS}
+        arrays = {name: None if a is None else a[index] for name, a in kept.items()}
+        labels, reason = (tuple(told[i] for i in index) for told in (self.labels, self.reason))
+        return StudyData(labels=labels, reason=reason, **arrays)  # type: ignore[arg-type]
 
 
 def read_columns(
@@ -293,16 +286,7 @@ def from_counts(
         lost = complete & ~(np.isfinite(yi) & np.isfinite(vi))
         reason[lost] = f"no finite {measure.label} without a zero-cell correction"
         complete = complete & ~lost
-    return StudyData(
-        labels,
-        _fixed(x),
-        _fixed(n),
-        _fixed(yi),
-        _fixed(vi),
-        _fixed(complete),
-        tuple(reason.tolist()),
-        _fixed(corrected),
-    )
+    return StudyData(labels, x, n, yi, vi, complete, tuple(reason.tolist()), corrected)
 
 
 def from_effects(
@@ -335,13 +319,4 @@ def from_effects(
         _check(bad_n, n, names["n"], "a positive size", labels, problems)
     if problems:
         raise MetaAnalysisError(_join(problems))
-    return StudyData(
-        labels,
-        None,
-        None if n is None else _fixed(n),
-        _fixed(y),
-        _fixed(v),
-        _fixed(known),
-        reason,
-        _fixed(np.zeros(y.shape, dtype=bool)),
-    )
+    return StudyData(labels, None, n, y, v, known, reason, np.zeros(y.shape, dtype=bool))
