@@ -76,14 +76,14 @@ class RobustCovariance:
 
     def test(self, beta: Array, L: Array, label: str) -> ModelTest:
         """Wald test of L beta = 0, with Hotelling's T-squared for CR2."""
-        q = len(L)
-        variance = L @ self.cov @ L.T
+        q, variance = len(L), L @ self.cov @ L.T
+        few = TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
         scale = np.sqrt(np.diagonal(variance))
         if (scale > 0).all() and np.linalg.matrix_rank(
             variance / np.outer(scale, scale), tol=_SINGULAR, hermitian=True
         ) < np.linalg.matrix_rank(L):
             # a level that one cluster alone determines has no residual: nothing is known of it
-            raise TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
+            raise few
         if self.own is None:
             return wald_test(beta, self.cov, L, float(self.clusters - len(beta)), label)
         plain = wald_test(beta, self.cov, L, 1.0, label)
@@ -95,7 +95,7 @@ class RobustCovariance:
         expected = np.einsum("iipq->pq", self._pieces(L))
         values, vectors = np.linalg.eigh(0.5 * (expected + expected.T))
         if values[0] <= 1e-12 * values[-1]:
-            raise TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
+            raise few
         root = vectors @ np.diag(values**-0.5) @ vectors.T
         pieces = self._pieces(root @ L)
         spread = (np.einsum("ijpp->ij", pieces) ** 2).sum() + np.einsum(
@@ -104,7 +104,7 @@ class RobustCovariance:
         eta = q * (q + 1) / float(spread)
         df2 = eta - q + 1.0
         if df2 <= 0:
-            raise TooFewClustersError(f"{label}: too few clusters to test {q} coefficients at once")
+            raise few
         f = plain.statistic * df2 / eta
         return ModelTest(f, q, df2, float(f_sf(f, q, df2)), "HTZ", label)
 

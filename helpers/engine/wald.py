@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,11 +10,11 @@ from ..arguments import Array
 from ..errors import MetaAnalysisError
 from .distributions import chi2_sf, f_sf, norm_ppf, norm_sf, t_ppf, t_sf
 from .normal.weighted import eliminate
-from .shown import Shown
+from .shown import PlainResult
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ModelTest(Shown):
+class ModelTest(PlainResult):
     """One test of several coefficients at once."""
 
     statistic: float  # value of the statistic
@@ -24,10 +23,6 @@ class ModelTest(Shown):
     p: float  # p-value
     kind: str  # "chi2", "F", "HTZ" (robust, Hotelling's T-squared) or "likelihood-ratio"
     label: str  # what is tested
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def quadratic_form(beta: Array, cov: Array) -> Array:

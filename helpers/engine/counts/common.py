@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
-from ...errors import MetaAnalysisError
+from ...errors import MetaAnalysisError, UnsupportedError
 from ..distributions import chi2_isf
 from ..effects import MEASURES, study_interval
 from ..normal.intervals import Interval, symmetric_limits
@@ -32,7 +32,7 @@ def family_of(kind: str) -> Family:
 def included_counts(data: StudyData) -> tuple[Array, Array]:
     """Events and sizes of the included studies."""
     if data.events is None or data.size is None:
-        raise MetaAnalysisError("a likelihood model needs counts, not effects")
+        raise UnsupportedError("a likelihood model needs counts, not effects")
     return data.events[data.included], data.size[data.included]
 
 
