@@ -173,20 +173,10 @@ class CountData:
 
     def take(self, index: NDArray[np.intp]) -> CountData:
         """Select some replicates (with repetition); shared arrays stay shared."""
-
-        def rows_of(a: NDArray) -> NDArray:
-            return a if len(a) == 1 else a[index]
-
-        return replace(
-            self,
-            events=rows_of(self.events),
-            n=rows_of(self.n),
-            raw_design=rows_of(self.raw_design),
-            design=rows_of(self.design),
-            weights=None if self.weights is None else rows_of(self.weights),
-            offset=None if self.offset is None else rows_of(self.offset),
-            rows=len(index),
-        )
+        names = ("events", "n", "raw_design", "design", "weights", "offset")
+        given = {name: getattr(self, name) for name in names}
+        taken = {k: a if a is None or len(a) == 1 else a[index] for k, a in given.items()}
+        return replace(self, rows=len(index), **taken)
 
     def fixing(self, column: int, values: Array) -> CountData:
         """Hold a coefficient at ``values`` (R,): its column of the design turns into offset."""

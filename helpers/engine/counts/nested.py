@@ -17,6 +17,7 @@ from each local maximum Newton's method runs inside the quadrant of non-negative
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,7 @@ from ..normal.nested import local_maxima
 from ..options import QUAD_POINTS
 from .batch import check_data
 from .kernel import StudyTerms, gauss_hermite
+from .optimise import FitStatus
 from .start import solve_positive
 from .studies import Array, Family, Studies, log_saturated, prepare
 from .variation import NormalVariation
@@ -165,21 +167,44 @@ class NestedCounts:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NestedCountsFit:
-    """Maximum-likelihood fits of R rows."""
+class Levels(NamedTuple):
+    """Three-level fits of R selections; NaN where they do not tell the parameters apart.
+
+    ``cov``, shape (R, p + 2, p + 2), is the inverse observed information of (beta, between,
+    within), NaN for a variance at zero, which the others then take as known.
+    """
 
     beta: Array  # coefficients of the user's design, shape (R, p)
-    variances: Array  # between clusters, and between the cohorts of one cluster, shape (R, 2)
-    #: Shape (R, p + 2, p + 2): inverse observed information of (beta, between, within); NaN for a
-    #: variance at zero, which the others then take as known.
     cov: Array
-    loglik: Array  # with all constants, shape (R,)
-    converged: NDArray[np.bool_]  # shape (R,)
+    variances: Array  # between clusters, and between the cohorts of one cluster, shape (R, 2)
+    loglik: Array  # what is maximised (relative by inverse variance), shape (R,)
+    converged: NDArray[np.bool_]
+    estimable: NDArray[np.bool_]
     maxima: NDArray[np.intp]  # local maxima found; the highest is reported, shape (R,)
-    #: Nodes of a cluster's effect; twice as many change no log-likelihood by more than 1e-8, up to
-    #: 255 of them.
-    nodes: int
+    #: Nodes of a cluster's effect (counts); twice as many change no log-likelihood by more than
+    #: 1e-8, up to 255 of them.
+    nodes: int = 0
+
+    @property
+    def mu(self) -> Array:
+        """First coefficient, shape (R,)."""
+        return self.beta[:, 0]
+
+    @property
+    def se(self) -> Array:
+        """Its standard error."""
+        return np.sqrt(self.cov[:, 0, 0])
+
+    @property
+    def tau2(self) -> Array:
+        """Both variances together."""
+        return self.variances.sum(axis=1)
+
+    @property
+    def status(self) -> NDArray[np.int8]:
+        """How each fit ended, codes of `FitStatus`."""
+        code = np.where(self.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
+        return np.where(self.estimable, code, FitStatus.LEVELS_UNIDENTIFIED).astype(np.int8)
 
 
 def fit_nested_counts(
@@ -192,7 +217,7 @@ def fit_nested_counts(
     fixed: tuple[ArrayLike | None, ArrayLike | None] = (None, None),
     family: Family = "binomial",
     quad_points: int = QUAD_POINTS,
-) -> NestedCountsFit:
+) -> Levels:
     """Fit the nested model to one or many rows of counts, shape (k,) or (R, k).
 
     `X`, shape (k, p), has full rank in every row; `times` says how often each cohort takes part.
@@ -236,12 +261,13 @@ def fit_nested_counts(
     best = place[np.append(owner[place][1:] != owner[place][:-1], True)]
     cov, slope, known = _covariance(gradient[best], hessian[best], theta[best], free)
     cov = np.where(known, np.nan, lift @ cov @ lift.T)
-    return NestedCountsFit(
+    return Levels(
         beta=theta[best, :p] @ lift[:-2, :-2].T,
         variances=theta[best, p:],
         cov=cov,
         loglik=value[best] + problem.saturated(),
         converged=reached[best] & (slope < 1e-6),
+        estimable=np.ones(rows, dtype=bool),
         maxima=_distinct(owner, theta[:, p:], rows),
         nodes=outer,
     )

@@ -1,65 +1,37 @@
 """How studies vary around their expected rate: the part in which the count models differ.
 
 The optimiser works with a variance parameter ``omega >= 0`` at which zero means no variation
-between studies. For the GLMM ``omega = tau2``; other models of variation offer the same methods.
+between studies. For the GLMM ``omega = tau2``; other models of variation offer the same:
+
+* ``limit``, the largest ``omega`` that is searched, and ``rugged``, beyond which the profile may
+  have narrow maxima, so that it is scanned densely; ``cost``, the size of temporary arrays;
+* ``terms``: log-likelihood of each study and its derivatives in ``(eta, omega)``. ``rough`` asks
+  for an approximation good enough to find the coefficients; without ``by_omega`` nobody will look
+  at the derivatives in ``omega``;
+* ``score``, the derivative in ``omega`` at zero, of slopes and information as in `fixed_terms`;
+* ``range`` of a scan, given the residuals of the studies' logits; ``logit_variance``, roughly that
+  between the logits, for starting values; ``resolution``, the rounding error of log-likelihoods;
+* ``natural``: derivatives in ``(gamma, omega)`` turned to those for the parameter reported.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
 from .kernel import MODE_ACCURACY, StudyTerms, gauss_hermite, study_terms
 from .studies import Array, Studies
 
+if TYPE_CHECKING:
+    from .beta_binomial import BetaBinomialVariation
+
+Variation: TypeAlias = "NormalVariation | BetaBinomialVariation"
+
 TAU_MAX = 50.0
 _LAPLACE = gauss_hermite(1)
 _ELEMENTS = 250_000  # studies x parameters x nodes evaluated at once
-
-
-class Variation(Protocol):
-    """What the optimiser asks of a model of variation between studies."""
-
-    #: Largest value of the variance parameter that is searched.
-    limit: ClassVar[float]
-    #: Value beyond which the profile may have narrow maxima, so that it is scanned densely.
-    rugged: ClassVar[float]
-
-    @property
-    def cost(self) -> int:
-        """Size of the temporary arrays per study."""
-
-    def terms(
-        self,
-        s: Studies,
-        eta: Array,
-        omega: Array,
-        mode: Array | None = None,
-        rough: bool = False,
-        by_omega: bool = True,
-    ) -> StudyTerms:
-        """Log-likelihood and derivatives in ``(eta, omega)`` of each study.
-
-        ``rough`` asks for an approximation good enough to find the coefficients; without
-        ``by_omega`` nobody will look at the derivatives in ``omega``.
-        """
-
-    def score(self, s: Studies, slope: Array, v: Array, eta: Array) -> Array:
-        """Differentiate in ``omega`` at zero; ``slope`` and ``v`` are those of `fixed_terms`."""
-
-    def range(self, s: Studies, residual: Array) -> tuple[Array, Array]:
-        """Smallest and largest value of a scan, given the residuals of the studies' logits."""
-
-    def logit_variance(self, s: Studies, omega: Array) -> Array:
-        """Rough variance between the studies' logits, for starting values."""
-
-    def resolution(self, s: Studies) -> Array:
-        """Estimate the rounding error of each replicate's log-likelihood, shape ``(r,)``."""
-
-    def natural(self, gradient: Array, hessian: Array, omega: Array) -> tuple[Array, Array]:
-        """Turn derivatives in ``(gamma, omega)`` into those for the parameter reported."""
 
 
 @dataclass(frozen=True, slots=True)

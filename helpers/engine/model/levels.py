@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
 from ..cost import announce
-from ..counts.nested import fit_nested_counts
-from ..counts.optimise import FitStatus
+from ..counts.nested import Levels, fit_nested_counts
 from ..normal.intervals import Limits, symmetric_limits
 from ..normal.nested import fit_nested
 from ..summaries import i2_and_h2
@@ -19,44 +18,6 @@ from .fits import Counts, Refits
 
 if TYPE_CHECKING:
     from .core import Model
-
-
-class Levels(NamedTuple):
-    """Three-level fits of R selections; NaN where they do not tell the parameters apart.
-
-    ``cov`` is that of (beta, between, within), shape (R, p + 2, p + 2), NaN for a variance at zero;
-    ``loglik`` is what is maximised (relative by inverse variance), ``nodes`` of a cluster's effect.
-    """
-
-    beta: Array
-    cov: Array
-    variances: Array
-    loglik: Array
-    converged: NDArray[np.bool_]
-    estimable: NDArray[np.bool_]
-    maxima: NDArray[np.intp]
-    nodes: int = 0
-
-    @property
-    def mu(self) -> Array:
-        """First coefficient, shape (R,)."""
-        return self.beta[:, 0]
-
-    @property
-    def se(self) -> Array:
-        """Its standard error."""
-        return np.sqrt(self.cov[:, 0, 0])
-
-    @property
-    def tau2(self) -> Array:
-        """Both variances together."""
-        return self.variances.sum(axis=1)
-
-    @property
-    def status(self) -> NDArray[np.int8]:
-        """How each fit ended, codes of `FitStatus`."""
-        code = np.where(self.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
-        return np.where(self.estimable, code, FitStatus.LEVELS_UNIDENTIFIED).astype(np.int8)
 
 
 def fit_levels(
@@ -106,12 +67,8 @@ def fit_levels(
             family=model.family,
             quad_points=model.options.quad_points,
         )
-        for whole, part in zip(
-            (out.beta, out.cov, out.variances, out.loglik, out.converged, out.maxima),
-            (found.beta, found.cov, found.variances, found.loglik, found.converged, found.maxima),
-            strict=True,
-        ):
-            whole[at] = part
+        for name in ("beta", "cov", "variances", "loglik", "converged", "maxima"):
+            getattr(out, name)[at] = getattr(found, name)
         return out._replace(nodes=found.nodes)
     for place, row in enumerate(at):
         t = taking[row]
