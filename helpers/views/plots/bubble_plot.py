@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,13 @@ from ... import printing, ties
 from ...engine.effects import get_measure
 from ...engine.options import FEW_PREDICTION_DF, shows_prediction
 from ...errors import MetaAnalysisError, UnsupportedError
+from ...models.regression_result import RegressionResult
 from ..subject import NEUTRAL, Subject
+from ..tables import Table
 from . import style
-from .frame import axes_of, grid_below
+from .frame import Axes, axes_of, grid_below
 from .lettering import legend_above, name_marks
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ...models.regression_result import RegressionResult
-    from ..tables import Table
 
 GRID_POINTS = 81
 

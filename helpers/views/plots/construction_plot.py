@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,9 @@ from ...engine.effects import get_measure
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, name_axes
+from .frame import Axes, axes_of, grid_below, name_axes
 from .lettering import beside, key_above
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _MIDDLE = 0.95
 

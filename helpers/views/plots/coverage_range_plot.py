@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,9 @@ from ...checks.interval_coverage import lowest_coverage
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, name_axes, percent_ticks
+from .frame import Axes, axes_of, grid_below, name_axes, percent_ticks
 from .lettering import beside, fit_names, key_above, name_above
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROW, NARROW_ROW = 30.0, 44.0  # CSS pixels
 

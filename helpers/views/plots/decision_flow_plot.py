@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from ... import printing
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of
+from .frame import Axes, axes_of
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _LABEL = 96.0  # width of the column with the names of the steps
 _GAP = 14.0  # between columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +11,10 @@ from ...arguments import Array
 from ...engine.distributions import norm_sf
 from ...engine.normal.prediction import displayed_prediction
 from . import style
-from .frame import axes_of, fixed_ticks, grid_below, name_axes
+from .frame import Axes, axes_of, fixed_ticks, grid_below, name_axes
 from .lettering import key_above
 from .note import Note, annotate, numbers
 from .points import Z95, Points, effect_axis, points_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _STEPS = 241
 

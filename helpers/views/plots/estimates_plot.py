@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of, figure_of, fixed_ticks, grid_below, name_axes, room_of_axes
+from .frame import Axes, axes_of, figure_of, fixed_ticks, grid_below, name_axes, room_of_axes
 from .lettering import beside, fit_text, grouped_places, measure, name_rows
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.axes import Axes
-
 
 NEEDED = ("label", "estimate", "lower", "upper")
 ROW = 21.0  # CSS pixels

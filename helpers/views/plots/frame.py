@@ -6,17 +6,21 @@ All sizes are CSS pixels, which are points of a figure at 72 dots per inch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ... import printing
 from ...errors import MetaAnalysisError
 
+# Matplotlib is imported when the first picture is drawn; its types are named here for every plot.
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
+else:
+    Axes = Axis = Figure = MaxNLocator = Any
 
 #: Ticks of a logarithmic axis.
 ROUND = tuple(m * 10.0**e for e in range(-4, 8) for m in (1, 2, 5))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from ... import printing, ties
 from ...arguments import Array, one_of
+from ...checks.bias import BiasTest, TrimAndFill
 from ...engine.distributions import norm_ppf
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
+from ..tables import Table
 from . import style
 from .frame import (
     ROUND,
+    Axes,
     axes_of,
     figure_of,
     fixed_ticks,
@@ -25,12 +28,6 @@ from .frame import (
 from .lettering import key_above, measure
 from .note import Note, annotate, numbers
 from .points import Z95, Points, effect_axis, points_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ...checks.bias import BiasTest, TrimAndFill
-    from ..tables import Table
 
 Vertical = Literal["se", "inverse-variance", "n"]
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ... import printing, ties
+from ...engine.aftercare import GoshResult
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, name_axes, number_ticks, round_places
+from .frame import Axes, axes_of, grid_below, name_axes, number_ticks, round_places
 from .lettering import fit_keys, legend_above
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ...engine.aftercare import GoshResult
 
 SIZES = 8
 CELLS = (44, 26)  # across and up; a mark for each subset would make a page of megabytes

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ... import printing
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of
+from .frame import Axes, Figure, axes_of
 from .lettering import fit_text, legend_above, measure, wrapped
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 
 ACROSS, NARROW_ACROSS = 50, 40  # squares in a row
 SWATCH = 50.0  # room of a key and the gaps around it

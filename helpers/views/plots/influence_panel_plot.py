@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +11,9 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, figure_of, number_ticks, room_of_axes, round_places
+from .frame import Axes, axes_of, figure_of, number_ticks, room_of_axes, round_places
 from .lettering import beside, fit_text, measure
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 ROW = 18.5  # height of a study, in CSS pixels
 HEAD, BELOW, GAP, PANEL, WIDEST = 30.0, 30.0, 14.0, 84.0, 155.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,9 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, figure_of, grid_below, name_axes, room_of_axes, round_ticks
+from .frame import Axes, axes_of, figure_of, grid_below, name_axes, room_of_axes, round_ticks
 from .lettering import fit_text, measure
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 HEIGHT, SIDE = 178.0, 16.0  # CSS pixels
 

@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 
 from . import style
-from .frame import figure_of, room_above, room_of_axes, size_of
+from .frame import Axes, Figure, figure_of, room_above, room_of_axes, size_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
     from matplotlib.legend import Legend
     from matplotlib.text import Annotation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,10 @@ from ... import printing, ties
 from ...engine.keywords import refuse_unknown
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of, fixed_ticks, grid_below, name_axes, room_of_axes
+from .frame import Axes, axes_of, fixed_ticks, grid_below, name_axes, room_of_axes
 from .lettering import key_above
 from .note import Note, annotate, numbers
 from .points import Z95
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # shape and dash say the same as colour
 _LOOKS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,9 @@ from ...engine.normal.intervals import Interval
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, name_axes, round_ticks
+from .frame import Axes, axes_of, name_axes, round_ticks
 from .lettering import beside
 from .note import Note, annotate, interval_columns, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 POINTS = 400
 LEFT, RIGHT, BELOW, TALL = 12.0, 20.0, 50.0, 190.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from ... import printing
@@ -11,10 +11,7 @@ from .. import tables
 from ..subject import NEUTRAL, Subject
 from ..tables import Table
 from . import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .frame import Axes, Figure
 
 
 @dataclass(frozen=True, slots=True)

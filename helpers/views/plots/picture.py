@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -25,12 +25,8 @@ from ..subject import NEUTRAL, Subject
 from ..tables import Table
 from ..tables import table as print_table
 from . import style
-from .frame import figure_of, size_of
+from .frame import Axes, Figure, figure_of, size_of
 from .note import Note, note_of, subject_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NUMBER = re.compile(r"-?(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,7 @@ from ...arguments import Array
 from ...checks.bias.data import funnel_data
 from ...engine.effects import Measure
 from ...errors import MetaAnalysisError
-from .frame import name_axes, room_of_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .frame import Axes, name_axes, room_of_axes
 
 Z95 = 1.959963984540054
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,9 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import DisplayMarginal, Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, name_axes, round_ticks
+from .frame import Axes, axes_of, grid_below, name_axes, round_ticks
 from .lettering import beside, fit_names, name_above
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 POINTS = 160
 NAMES = {"mu": "Pooled rate of all {0.studies}", "new": "A new, similar {0.study}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +10,10 @@ from ... import printing, ties
 from ...engine.normal.prediction import displayed_prediction
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
+from ..tables import Table
 from . import style
-from .frame import axes_of, figure_of, name_axes, place_axes, room_of_axes, round_ticks
+from .frame import Axes, axes_of, figure_of, name_axes, place_axes, room_of_axes, round_ticks
 from .note import Note, annotate, interval_columns, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ..tables import Table
 
 DOT = 9.0  # diameter of a study's mark, in CSS pixels
 LEFT, RIGHT, BELOW, BAR = 12.0, 20.0, 50.0, 50.0

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ... import printing
-from ...models.profiles import profile_curve
+from ...models.profiles import Parameter, ProfileCurve, profile_curve
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, name_axes, number_ticks, round_places
+from .frame import Axes, axes_of, name_axes, number_ticks, round_places
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ...models.profiles import Parameter, ProfileCurve
 
 
 @style.themed

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ... import printing, ties
 from . import style
-from .frame import axes_of, grid_below, name_axes
+from .frame import Axes, axes_of, grid_below, name_axes
 from .lettering import beside, key_above
 from .note import Note, annotate, numbers
 from .points import SHARES, Z95, Points, points_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _MORE = (0.03, 0.04, 0.06, 0.08, 0.12, 0.15, 0.3)  # rays are few: in between as well
 _APART = 18.0  # pixels between the labels of two rays; a line of 13 px is 17.2 tall

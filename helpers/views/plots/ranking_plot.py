@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +10,9 @@ from ... import printing, ties
 from ...models.bayes import Ranking
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below
+from .frame import Axes, axes_of, grid_below
 from .lettering import beside, fit_names
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 ROW = 44.0
 CELL = 74.0

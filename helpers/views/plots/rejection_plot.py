@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,10 @@ from ...checks.bias import NullSimulation
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, name_axes, percent_ticks
+from .frame import Axes, axes_of, grid_below, name_axes, percent_ticks
 from .lettering import key_above, name_above
 from .note import Note, annotate, numbers
 from .points import Z95
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _LOOKS = ((style.INK, "o", True), (style.QUIET, "D", False), (style.QUIET, "s", True))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
@@ -12,13 +10,9 @@ from ...errors import MetaAnalysisError, UnsupportedError
 from ...models.bayes import Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import axes_of, grid_below, name_axes, round_ticks
+from .frame import Axes, axes_of, grid_below, name_axes, round_ticks
 from .lettering import fit_names, key_above
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 ROW = 18.5
 BELOW = 46.0

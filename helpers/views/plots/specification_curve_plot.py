@@ -22,8 +22,10 @@ from ...checks.multiverse.result import MultiverseResult
 from ...engine.effects import get_measure
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
+from ..tables import Table
 from . import style
 from .frame import (
+    Axes,
     axes_of,
     figure_of,
     fixed_ticks,
@@ -36,10 +38,7 @@ from .lettering import beside, measure
 from .note import Note, annotate, numbers
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.path import Path
-
-    from ..tables import Table
 
 BINS = 120  # columns of the picture
 TOP = 210.0  # height of the estimates, in CSS pixels

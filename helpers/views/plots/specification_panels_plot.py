@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ... import printing
 from ...checks.multiverse.claim_result import ClaimMultiverse
 from ...errors import MetaAnalysisError
 from . import style
-from .frame import axes_of, figure_of, place_axes, room_of_axes
+from .frame import Axes, axes_of, figure_of, place_axes, room_of_axes
 from .lettering import wrapped
 from .note import Note, annotate, numbers
 from .specification_curve_plot import bins_of, curve_of_claim, draw_estimates, draw_mark
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PANEL, LEFT, RIGHT, BELOW, TOP = 246.0, 46.0, 14.0, 34.0, 78.0  # CSS pixels
 

@@ -8,13 +8,11 @@ from contextvars import ContextVar
 from functools import cache, partial, wraps
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..colours import ACCENT, GRID, INK, QUIET, RESIDUAL, SURFACE, Colour
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from .frame import Axes
 
 __all__ = [
     "ACCENT",

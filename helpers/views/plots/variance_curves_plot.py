@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,9 @@ from ...engine.effects import get_measure
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import ROUND, axes_of, fixed_ticks, grid_below, proportion_axis
+from .frame import ROUND, Axes, axes_of, fixed_ticks, grid_below, proportion_axis
 from .lettering import key_above
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _LOOKS: tuple[tuple[style.Colour, Any], ...] = (
     (style.QUIET, "solid"),

@@ -10,15 +10,13 @@ import numpy as np
 from .... import printing
 from ...subject import Subject
 from .. import style
-from ..frame import figure_of
+from ..frame import Axes, Figure, figure_of
 from ..frame import size_of as size_of_figure
 from ..lettering import fit_text, measure
 from .layouts import BOOK, Cell, Layout
 from .rows import RATINGS, Row, printed_size, size_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
 
 LINE = 17.5  # height of a line of notes

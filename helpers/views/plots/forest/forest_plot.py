@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from ....engine.keywords import refuse_unknown
 from ....errors import MetaAnalysisError, UnsupportedError
 from ...subject import NEUTRAL, Subject
 from .. import style
-from ..frame import axes_of, figure_of, place_axes, room_of_axes
+from ..frame import Axes, Figure, axes_of, figure_of, place_axes, room_of_axes
 from ..lettering import wrapped
 from ..note import annotate
 from .columns import (
@@ -26,10 +26,6 @@ from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
 from .marks import draw_axis, draw_marks, set_axis
 from .note import describe, footnotes
 from .rows import Row, RowKeywords, place, place_narrow, rows_of, whole_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ROW = 19.0  # height of a row, in CSS pixels
 LEAST = 200.0  # narrowest useful plotting area

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....errors import MetaAnalysisError
 from ...subgroup_sentences import between_line
 from ...subject import NEUTRAL, Subject
 from .. import style
+from ..frame import Axes
 from ..note import annotate
 from .forest_plot import draw_rows
 from .layouts import BOOK
 from .note import groups_note
 from .rows import ending, group_rows
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Group"})
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .... import printing
 from ...subject import Subject
 from .. import style
-from ..frame import fixed_ticks, name_axes, round_places, round_ticks
+from ..frame import Axes, fixed_ticks, name_axes, round_places, round_ticks
 from .layouts import Layout
 from .rows import NAN, Row
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:

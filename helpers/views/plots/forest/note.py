@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -13,11 +13,9 @@ from .... import printing, ties
 from ....engine.summaries import COCHRAN
 from ...subgroup_sentences import between_line, between_verdict
 from ...subject import Subject
+from ...tables import Table
 from ..note import Note, interval_columns, numbers
 from .rows import Row, is_grouped, printed_size, size_of, whole_of
-
-if TYPE_CHECKING:
-    from ...tables import Table
 
 
 def footnotes(result: Any) -> list[str]:

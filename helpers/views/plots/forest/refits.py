@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,14 @@ import pandas as pd
 from .... import printing, ties
 from ....errors import MetaAnalysisError, UnsupportedError
 from ...subject import NEUTRAL, Subject
+from ...tables import Table
 from .. import style
+from ..frame import Axes
 from ..note import Note, annotate
 from .forest_plot import draw_rows
 from .layouts import BOOK
 from .note import rows_table, shown
 from .rows import NAN, Row, size_of, total
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ...tables import Table
 
 LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Pooled"}, aside="I², %")
 
