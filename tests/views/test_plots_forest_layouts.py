@@ -46,11 +46,6 @@ def texts(ax):
     return [text.get_text().strip("\N{FIGURE SPACE}\N{THIN SPACE}") for text in ax.texts]
 
 
-def centre(ax, start):
-    found = [box for text, box in word_boxes(ax).items() if text.get_text().startswith(start)]
-    return (found[0][0] + found[0][2]) / 2
-
-
 @pytest.mark.parametrize("layout", ALL)
 @pytest.mark.parametrize("k", [1, 2, 52, nightly(200)])
 def test_rows_of_any_number_neither_collide_nor_leave_empty_bands(layout, k):
@@ -70,7 +65,7 @@ def test_rows_of_any_number_neither_collide_nor_leave_empty_bands(layout, k):
 def test_groups_and_effects_do_not_collide(layout, by_entity, effects):
     for ax in (
         forest(by_entity, layout=layout),
-        forest(effects, layout=layout, favours=("Favours the new one", "Favours the old one")),
+        forest(effects, layout=layout),
     ):
         assert_no_words_collide(ax)
         assert_all_words_inside(ax)
@@ -161,18 +156,7 @@ def test_squares_and_diamonds_stand_at_the_values_in_ink(layout, by_entity):
         assert sorted(set(corners)) == pytest.approx([fit.ci.lower, fit.estimate, fit.ci.upper])
 
 
-@pytest.mark.parametrize("layout", ALL)
-def test_sides_are_named_on_their_side_of_no_difference(layout, effects):
-    ax = forest(effects, layout=layout, favours=("Favours new", "Favours old"))
-    line = next(line for line in ax.lines if line.get_gid() == "null")
-    assert set(line.get_xdata()) == {0.0}
-    at = 72 * ax.transData.transform((0.0, 0.0))[0] / ax.figure.dpi
-    assert centre(ax, "Favours new") < at < centre(ax, "Favours old")
-
-
-def test_a_proportion_favours_nothing_and_unknown_layouts_are_errors(myeloma):
-    with pytest.raises(UnsupportedError, match="proportion"):
-        forest(myeloma, favours=("a", "b"))
+def test_unknown_layouts_are_errors(myeloma):
     with pytest.raises(UnsupportedError, match="layout is one of"):
         forest(myeloma, layout="lancet")
 

@@ -30,9 +30,9 @@ def made_up(k):
 
 
 def test_rows_are_the_estimates_without_each_study(whole):
-    ax = leave_one_out_forest(whole, order="input")
+    ax = leave_one_out_forest(whole)
     expected = whole.leave_one_out()["estimate"]
-    assert np.asarray(squares(ax).get_offsets())[:, 0] == pytest.approx(expected.to_numpy())
+    assert np.asarray(squares(ax).get_offsets())[:, 0] == pytest.approx(np.sort(expected))
     assert len(set(squares(ax).get_sizes())) == 1
     note = note_of(ax)
     assert expected.idxmin() in note.caption
@@ -40,7 +40,7 @@ def test_rows_are_the_estimates_without_each_study(whole):
 
 
 def test_counts_are_those_of_the_studies_left(whole):
-    ax = leave_one_out_forest(whole, order="input")
+    ax = leave_one_out_forest(whole)
     words = {text.get_text().strip() for text in ax.texts}
     for _, row in whole.studies.iterrows():
         left = (
@@ -92,8 +92,6 @@ def test_plain_effects_have_no_counts():
         assert_no_words_collide(ax)
 
 
-def test_missing_years_and_unknown_orders_are_named(whole, years):
+def test_missing_years_are_named(whole, years):
     with pytest.raises(MetaAnalysisError, match="no value for Abramson 2020"):
         cumulative_forest(whole, years.drop("Abramson 2020"))
-    with pytest.raises(UnsupportedError, match="order is"):
-        leave_one_out_forest(whole, order="weight")

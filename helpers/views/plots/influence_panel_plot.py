@@ -13,7 +13,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import Axes, axes_of, figure_of, number_ticks, room_of_axes, round_places
 from .lettering import beside, fit_text, measure
-from .note import Note, annotate, numbers
+from .note import Note, annotate, drawn_of, numbers
 
 ROW = 18.5  # height of a study, in CSS pixels
 HEAD, BELOW, GAP, PANEL, WIDEST = 30.0, 30.0, 14.0, 84.0, 155.0
@@ -188,12 +188,7 @@ def _note(fit: Any, result: Any, drawn: int, subject: Subject) -> Note:
     lack, lost = "", int(frame["rstudent"].isna().sum())
     if lost:
         lack = f" Without {printing.counted(lost, *subject.noun)} there is no estimate."
-    part = ""
-    if drawn < len(frame):
-        part = (
-            f" Drawn are the {printing.counted(drawn, *subject.noun)} of "
-            f"{printing.count(len(frame))} with the largest Cook’s distances."
-        )
+    part = drawn_of(drawn, len(frame), subject, "with the largest Cook’s distances")
     most = frame.index[ties.largest(frame["cook_d"].abs())]
     return Note(
         "Influence diagnostics",

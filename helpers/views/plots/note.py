@@ -56,6 +56,14 @@ def subject_of(ax: Axes) -> Subject:
     return _NOTES[ax][1] if ax in _NOTES else NEUTRAL
 
 
+def drawn_of(drawn: int, whole: int, subject: Subject, which: str) -> str:
+    """Say which studies are drawn, where a picture does not hold them all."""
+    if drawn == whole:
+        return ""
+    studies = printing.counted(drawn, *subject.noun)
+    return f" Drawn are the {studies} of {printing.count(whole)} {which}."
+
+
 def interval_columns(
     fit: Any, estimate: str, interval: str = "interval", unit: printing.Unit | None = None
 ) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from ..frame import size_of as size_of_figure
 from ..lettering import fit_text, measure
 from .layouts import BOOK, Cell, Layout
 from .rows import RATINGS, Row, printed_size, size_of
-
-if TYPE_CHECKING:
-    from matplotlib.transforms import Transform
 
 LINE = 17.5  # height of a line of notes
 BELOW = 48.0  # tick labels and title of the axis
@@ -44,7 +41,6 @@ class Columns:
     before: tuple[Column, ...]
     after: tuple[Column, ...]
     above: tuple[str, ...]
-    favours: tuple[str, str] | None = None
 
     @property
     def left(self) -> float:
@@ -59,17 +55,11 @@ class Columns:
     @property
     def lines(self) -> int:
         """Lines that the headings take."""
-        heads = [len(column.head) for column in (*self.before, *self.after)]
-        return max(*heads, len(self.above) + (self.favours is not None))
+        return max(*(len(column.head) for column in (*self.before, *self.after)), len(self.above))
 
 
 def columns_of(
-    figure: Figure,
-    rows: list[Row],
-    whole: Any,
-    subject: Subject,
-    layout: Layout = BOOK,
-    favours: tuple[str, str] | None = None,
+    figure: Figure, rows: list[Row], whole: Any, subject: Subject, layout: Layout
 ) -> Columns:
     """Print the cells of every row and measure the columns."""
     named = _heading_words(whole, subject)
@@ -87,7 +77,6 @@ def columns_of(
         before=tuple(made[cell] for cell in layout.left if made[cell].width),
         after=tuple(after),
         above=tuple(above.split("\n")) if above else (),
-        favours=favours if layout.favours == "above" else None,
     )
 
 
@@ -213,16 +202,35 @@ def _estimate(row: Row, whole: Any, layout: Layout, subject: Subject) -> str:
     return bounds if np.isnan(row.estimate) else f"{text(row.estimate)} {bounds}"
 
 
+def _where(ax: Axes) -> Any:
+    """Places in pixels of the figure across, in rows down."""
+    from matplotlib.transforms import Affine2D, blended_transform_factory
+
+    pixels: Any = Affine2D().scale(1 / 72) + figure_of(ax).dpi_scale_trans
+    return blended_transform_factory(pixels, ax.transData)
+
+
+def _lowered(ax: Axes, where: Any, size: str) -> Any:
+    """Lower words: the middle of a figure, not of the font's box, belongs on its mark's line."""
+    from matplotlib.transforms import ScaledTranslation
+
+    trans = figure_of(ax).dpi_scale_trans
+    return where + ScaledTranslation(0, -0.33 * style.size(size) / 72, trans)
+
+
+def _look(row: Row) -> dict[str, Any]:
+    return {
+        "weight": "bold" if row.kind in BOLD else "normal",
+        "color": style.QUIET.light if row.kind == "excluded" else style.INK.light,
+    }
+
+
 def write_words(
-    ax: Axes, figure: Figure, rows: list[Row], heights: np.ndarray, columns: Columns, x0: float
+    ax: Axes, rows: list[Row], heights: np.ndarray, columns: Columns, x0: float
 ) -> None:
     """Write headings, the rule below them and the cells of every row."""
-    from matplotlib.transforms import Affine2D, ScaledTranslation, blended_transform_factory
-
-    pixels: Transform = Affine2D().scale(1 / 72) + figure.dpi_scale_trans
-    where = blended_transform_factory(pixels, ax.transData)
-    # The middle of a figure, not of the font's box, belongs on the line of its mark.
-    middle = where + ScaledTranslation(0, -0.33 * style.size("text") / 72, figure.dpi_scale_trans)
+    figure, where = figure_of(ax), _where(ax)
+    middle = _lowered(ax, where, "text")
     wide = ax.get_position().width * size_of_figure(figure)[0]
     begin = x0 + columns.left  # of the plotting area
     end = begin + wide
@@ -231,9 +239,9 @@ def write_words(
         if text:
             ax.text(x, y, text, transform=middle, ha=side, va="baseline", **look)
 
-    def head(x: float, lines: tuple[str, ...], side: str, lift: int = 0) -> None:
+    def head(x: float, lines: tuple[str, ...], side: str) -> None:
         for i, line in enumerate(lines):
-            write(x, -1.25 - lift - (len(lines) - 1 - i), line, side, weight="bold")
+            write(x, -1.25 - (len(lines) - 1 - i), line, side, weight="bold")
 
     edges = [x0]  # left edge of every column
     for column in columns.before:
@@ -248,20 +256,12 @@ def write_words(
     ]
     for column, x in placed:
         head(x, column.head, "center" if column.side == "disc" else column.side)
-    head((begin + end) / 2, columns.above, "center", lift=columns.favours is not None)
-    if columns.favours:
-        # At the ends of the plotting area, where they cannot meet.
-        write(begin, -1.25, columns.favours[0], "left")
-        write(end, -1.25, columns.favours[1], "right")
+    head((begin + end) / 2, columns.above, "center")
     last = end if not columns.after else edges[-1] - GAP
     look: dict[str, Any] = {"transform": where, "clip_on": False}
     ax.plot([x0, last], [-0.7, -0.7], color=style.QUIET.light, lw=0.8, **look)
     for i, (row, y) in enumerate(zip(rows, heights, strict=True)):
-        words = {
-            "weight": "bold" if row.kind in BOLD else "normal",
-            "color": style.QUIET.light if row.kind == "excluded" else style.INK.light,
-        }
-        indent = 14.0 if row.group else 0.0
+        words, indent = _look(row), 14.0 if row.group else 0.0
         if row.group and row.kind == "heading":
             # Colour on a swatch, not on the words: text needs more contrast than a mark.
             ax.plot([x0 + 5], [y], "s", color=row.colour.light, ms=9, **look)
@@ -276,48 +276,28 @@ def write_words(
             write(end - 4, y, fit_text(figure, row.reason, wide - 4), "right", **words)
 
 
-def disc(ax: Axes, x: float, y: float, rating: str, where: Transform) -> None:
+def disc(ax: Axes, x: float, y: float, rating: str, where: Any) -> None:
     """Draw the sign of a rating, white on a disc of its colour."""
-    from matplotlib.transforms import ScaledTranslation
-
     sign, _, colour = RATINGS[rating]
     ax.plot([x], [y], "o", color=colour, ms=14, mew=0, transform=where, clip_on=False)
-    figure = figure_of(ax)
-    middle = where + ScaledTranslation(0, -0.33 * style.size("small") / 72, figure.dpi_scale_trans)
     look: dict[str, Any] = {"weight": "bold", "color": WHITE, "size": style.size("small")}
+    middle = _lowered(ax, where, "small")
     ax.text(x, y, sign, transform=middle, ha="center", va="baseline", **look)
 
 
 def write_above(
-    ax: Axes,
-    figure: Figure,
-    rows: list[Row],
-    lines: np.ndarray,
-    whole: Any,
-    subject: Subject,
-    layout: Layout,
+    ax: Axes, rows: list[Row], lines: np.ndarray, whole: Any, subject: Subject, layout: Layout
 ) -> None:
     """Write label and estimate of every row on its line, and what they are at the top."""
-    from matplotlib.transforms import Affine2D, blended_transform_factory
-
-    pixels: Transform = Affine2D().scale(1 / 72) + figure.dpi_scale_trans
-    where = blended_transform_factory(pixels, ax.transData)
+    figure, where = figure_of(ax), _where(ax)
     right = size_of_figure(figure)[0] - EDGE / 2
     named = _heading_words(whole, subject)
-    level = named["level"]
     unit = f"{named['short']}, " if subject.unit(whole) != "number" else ""
-    heads = (layout.heads["label"].format(**named), f"{unit}{level} CI")
-    ax.text(2, -1.3, heads[0], transform=where, va="center", weight="bold")
-    ax.text(right, -1.3, heads[1], transform=where, ha="right", va="center", weight="bold")
+    at: dict[str, Any] = {"transform": where, "va": "center"}
+    ax.text(2, -1.3, layout.heads["label"].format(**named), weight="bold", **at)
+    ax.text(right, -1.3, f"{unit}{named['level']} CI", ha="right", weight="bold", **at)
     for row, y in zip(rows, lines, strict=True):
-        bold = row.kind in BOLD
-        look: dict[str, Any] = {
-            "weight": "bold" if bold else "normal",
-            "color": style.QUIET.light if row.kind == "excluded" else style.INK.light,
-            "transform": where,
-            "va": "center",
-        }
-        begin = 2.0
+        bold, look, begin = row.kind in BOLD, _look(row) | at, 2.0
         if row.group and row.kind == "heading":
             begin = 16.0
             ax.plot([7], [y], "s", color=row.colour.light, ms=9, transform=where, clip_on=False)
@@ -333,27 +313,13 @@ def write_above(
         ax.text(right, y, value, ha="right", **look)
 
 
-def room_of(figure: Figure, favours: tuple[str, str] | None) -> float:
-    """Give the width, in CSS pixels, that the names of the two sides need."""
-    return sum(measure(figure, text) for text in favours) + GAP if favours else 0.0
-
-
-def write_notes(
-    ax: Axes, figure: Figure, notes: list[str], x0: float, favours: tuple[str, str] | None
-) -> None:
-    """Write the lines below the axis: the names of the two sides, then the notes."""
+def write_notes(ax: Axes, notes: list[str], x0: float) -> None:
+    """Write the notes below the axis."""
+    figure = figure_of(ax)
     across, up = size_of_figure(figure)
-    box = ax.get_position()
-
-    def write(x: float, line: int, text: str, side: str, **look: Any) -> None:
-        y = (box.y0 * up - BELOW - LINE * (line + 0.5)) / up
+    top = ax.get_position().y0 * up - BELOW
+    for i, line in enumerate(notes):
         ax.text(
-            x / across, y, text, transform=figure.transFigure, ha=side, va="center_baseline", **look
-        )
-
-    if favours:
-        write(box.x0 * across, 0, favours[0], "left")
-        write(box.x1 * across, 0, favours[1], "right")
-    look = {"size": style.size("small"), "color": style.QUIET.light}
-    for i, line in enumerate(notes, start=favours is not None):
-        write(x0, i, line, "left", **look)
+            x0 / across, (top - LINE * (i + 0.5)) / up, line, transform=figure.transFigure,
+            ha="left", va="center_baseline", size=style.size("small"), color=style.QUIET.light,
+        )  # fmt: skip

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any
 
-from ....engine.keywords import refuse_unknown
-from ....errors import MetaAnalysisError, UnsupportedError
+from ....errors import MetaAnalysisError
 from ...subject import NEUTRAL, Subject
 from .. import style
 from ..frame import Axes, Figure, axes_of, figure_of, place_axes, room_of_axes
 from ..lettering import wrapped
 from ..note import annotate
-from .columns import (
-    BELOW,
-    GAP,
-    LINE,
-    columns_of,
-    room_of,
-    write_above,
-    write_notes,
-    write_words,
-)
+from .columns import BELOW, GAP, LINE, columns_of, write_above, write_notes, write_words
 from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
-from .marks import draw_axis, draw_marks, set_axis
+from .marks import draw_plot
 from .note import describe, footnotes
-from .rows import Row, RowKeywords, place, place_narrow, rows_of, whole_of
+from .rows import Order, Row, place, place_narrow, rows_of, whole_of
 
 ROW = 19.0  # height of a row, in CSS pixels
 LEAST = 200.0  # narrowest useful plotting area
@@ -40,10 +31,10 @@ def forest(
     ax: Axes | None = None,
     subject: Subject = NEUTRAL,
     prediction: bool = True,
-    favours: tuple[str, str] | None = None,
+    order: Order = "estimate",
+    ratings: Mapping[str, str] | None = None,
     xlim: tuple[float, float] | None = None,
     width: float = 760.0,
-    **rows: Unpack[RowKeywords],
 ) -> Axes:
     """Draw a forest plot.
 
@@ -61,17 +52,15 @@ def forest(
         What outcome, studies and counts are called, and the colours of groups.
     prediction : bool
         Whether to show the prediction interval.
-    favours : pair of str, optional
-        What effects below and above zero (ratios: one) favour, such as ("Favours cilta-cel",
-        "Favours ide-cel"); draws the line of no difference. A proportion favours nothing.
+    order : {"estimate", "weight", "label", "input"}
+        Order of the studies: the smallest estimate first, the largest weight first, alphabetical,
+        or as given.
+    ratings : mapping of str to str, optional
+        Study label and "low", "some" or "high"; adds a column with the risk of bias.
     xlim : pair of float, optional
         Limits of the axis on the display scale. Intervals beyond them end in an arrow.
     width : float
         Width of a new figure in CSS pixels; long labels may widen it.
-    **rows
-        `order` of the studies: "estimate" (the smallest first, the default), "weight" (the largest
-        first), "label" (alphabetical) or "input" (as given). `ratings`, a mapping of study label to
-        "low", "some" or "high", adds a column with the risk of bias.
 
     Returns
     -------
@@ -83,7 +72,7 @@ def forest(
     MetaAnalysisError
         When no study is included or `ax` has no room for the columns.
     UnsupportedError
-        For an unknown layout or order, or sides of a proportion.
+        For an unknown layout, order or rating.
 
     Examples
     --------
@@ -93,18 +82,15 @@ def forest(
     >>> show(forest(fit), "three-studies")  # doctest: +ELLIPSIS
     Forest plot of proportion in three studies with 22 events among 489 participants. ...
     """
-    refuse_unknown("forest", rows, RowKeywords)
     whole = whole_of(result)
     if not whole.k:
         raise MetaAnalysisError("a forest plot needs at least one included study")
-    if favours and whole.kind == "proportion":
-        raise UnsupportedError("a proportion has no line of no difference: favours= is for effects")
     subject = subject.of_measure(whole.measure)
     manner = layout_of(layout)
-    found, remarks = rows_of(result, prediction=prediction, subject=subject, **rows)
+    found, remarks = rows_of(result, prediction, subject, order, ratings)
     notes = remarks if manner.plain else [*footnotes(result), *remarks]
     drawn = dressed(found, result, manner)
-    ax = draw_rows(drawn, notes, whole, subject, ax, xlim, width, manner, favours)
+    ax = draw_rows(drawn, notes, whole, subject, ax, xlim, width, manner)
     annotate(ax, describe(result, found, remarks, subject), subject)
     return ax
 
@@ -118,95 +104,72 @@ def draw_rows(
     xlim: tuple[float, float] | None,
     width: float,
     layout: Layout = BOOK,
-    favours: tuple[str, str] | None = None,
 ) -> Axes:
     """Draw rows and notes; every kind of forest plot ends here."""
     if ax is None and width < style.NARROW:
-        return draw_narrow(rows, notes, whole, subject, xlim, width, layout, favours)
+        return _draw_narrow(rows, notes, whole, subject, xlim, width, layout)
     fresh = ax is None
     ax = axes_of(ax, width, 288, left=0, right=0, bottom=0, top=0)
     figure = figure_of(ax)
-    columns = columns_of(figure, rows, whole, subject, layout, favours)
+    columns = columns_of(figure, rows, whole, subject, layout)
     unfolded = _unfolded(figure, rows, columns.left - GAP)
     if len(unfolded) > len(rows):
         rows = unfolded
-        columns = columns_of(figure, rows, whole, subject, layout, favours)
+        columns = columns_of(figure, rows, whole, subject, layout)
     heights = place(rows)
-    below = None if layout.favours == "above" else favours
     fixed = columns.left + columns.right
-    least = fixed + max(LEAST, room_of(figure, favours))
+    least = fixed + LEAST
     x0, y0, wide, tall = (0.0, 0.0, max(width, least), 0.0) if fresh else room_of_axes(ax)
-    if wide < least:
-        raise MetaAnalysisError(
-            f"the axes are {wide:.0f} px wide; this forest plot needs {least:.0f}"
-        )
     notes = wrapped(figure, notes, wide)
-    lines = len(notes) + (below is not None)
-    needed = float((heights[-1] + 1.9 + columns.lines) * ROW + BELOW + LINE * lines + 8)
+    foot = BELOW + LINE * len(notes) + 4
+    needed = float((heights[-1] + 1.9 + columns.lines) * ROW + foot + 4)
     if fresh:
         figure.set_size_inches(wide / 72, needed / 72)
         tall = needed
-    elif tall < needed:
-        raise MetaAnalysisError(
-            f"the axes are {tall:.0f} px tall; this forest plot needs {needed:.0f}"
-        )
-    foot = BELOW + LINE * lines + 4
+    for has, needs, way in ((wide, least, "wide"), (tall, needed, "tall")):
+        if has < needs:
+            raise MetaAnalysisError(
+                f"the axes are {has:.0f} px {way}; this forest plot needs {needs:.0f}"
+            )
     place_axes(ax, x0 + columns.left, y0 + foot, wide - fixed, tall - foot)
     ax.set_ylim(heights[-1] + 0.8, -1.1 - columns.lines)
-    null = no_difference(whole, favours)
-    set_axis(ax, rows, whole, xlim, null)
-    draw_axis(ax, subject, whole, wide - fixed)
-    draw_marks(ax, rows, heights, whole, layout, null)
-    write_words(ax, figure, rows, heights, columns, x0)
-    write_notes(ax, figure, notes, x0, below)
+    draw_plot(ax, rows, heights, whole, subject, layout, xlim)
+    write_words(ax, rows, heights, columns, x0)
+    write_notes(ax, notes, x0)
     return ax
 
 
-def draw_narrow(
+def _draw_narrow(
     rows: list[Row],
     notes: list[str],
     whole: Any,
     subject: Subject,
     xlim: tuple[float, float] | None,
     width: float,
-    layout: Layout = BOOK,
-    favours: tuple[str, str] | None = None,
+    layout: Layout,
 ) -> Axes:
     """Draw rows for a phone: label and estimate on a line above each mark, no other columns."""
     ax = axes_of(None, width, 288, left=0, right=0, bottom=0, top=0)
     figure = figure_of(ax)
     rows = _unfolded(figure, rows, width)
     words, marks = place_narrow(rows)
-    notes = [*(favours or ()), *notes]
     notes = wrapped(figure, notes, width - 4, size="small")
     foot = BELOW + LINE * len(notes) + 4
     tall = float(ROW * (marks[-1] + 2.8) + foot)
     figure.set_size_inches(width / 72, tall / 72)
     place_axes(ax, SIDE, foot, width - 2 * SIDE, tall - foot)
     ax.set_ylim(marks[-1] + 0.8, -2.0)
-    null = no_difference(whole, favours)
-    set_axis(ax, rows, whole, xlim, null)
-    draw_axis(ax, subject, whole, width - 2 * SIDE)
-    draw_marks(ax, rows, marks, whole, layout, null)
-    write_above(ax, figure, rows, words, whole, subject, layout)
-    write_notes(ax, figure, notes, 2.0, None)
+    draw_plot(ax, rows, marks, whole, subject, layout, xlim)
+    write_above(ax, rows, words, whole, subject, layout)
+    write_notes(ax, notes, 2.0)
     return ax
-
-
-def no_difference(whole: Any, favours: tuple[str, str] | None) -> float | None:
-    """Give where the line of no difference is drawn: at 1 for ratios, at 0 between two sides."""
-    if whole.measure == "log-ratio":
-        return 1.0
-    return 0.0 if favours else None
 
 
 def _unfolded(figure: Figure, rows: list[Row], most: float) -> list[Row]:
     """Break lines of statistics that are longer than the columns left of the plot."""
     made: list[Row] = []
     for row in rows:
-        if row.kind != "note":
-            made.append(row)
-            continue
-        lines = wrapped(figure, [row.label], most - (14 if row.group else 0))
+        room = most - (14 if row.group else 0)
+        lines = wrapped(figure, [row.label], room) if row.kind == "note" else [row.label]
         made += [replace(row, label=line) for line in lines]
     return made

@@ -27,7 +27,6 @@ def subgroup_forest(
     ax: Axes | None = None,
     subject: Subject = NEUTRAL,
     prediction: bool = True,
-    xlim: tuple[float, float] | None = None,
     width: float = 760.0,
 ) -> Axes:
     """Draw the pooled estimates of groups, for one or more groupings of the same studies.
@@ -36,7 +35,7 @@ def subgroup_forest(
     ----------
     results : mapping of str to SubgroupResult
         Heading of each grouping, such as "Disease", and its result.
-    ax, subject, prediction, xlim, width
+    ax, subject, prediction, width
         As in :func:`helpers.plots.forest`.
 
     Returns
@@ -73,6 +72,6 @@ def subgroup_forest(
         for heading, result in results.items()
         if len(result.groups) > 1
     ]
-    ax = draw_rows(rows, [*tests, *remarks], whole, subject, ax, xlim, width, LAYOUT)
+    ax = draw_rows(rows, [*tests, *remarks], whole, subject, ax, None, width, LAYOUT)
     annotate(ax, groups_note(results, rows, [*tests, *remarks], subject), subject)
     return ax

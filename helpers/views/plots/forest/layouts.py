@@ -46,7 +46,6 @@ class Layout:
     statistics: str = "Heterogeneity: τ² = {tau2}; {lr}χ² = {q1} (df = {df}), {p}; I² = {square}%"
     between: str = "Test for subgroup differences: χ² = {q2} (df = {df}), {p}; calibrated {own}"
     p: str = "P {sign} {value}"
-    favours: Literal["above", "below"] = "below"  # where the sides of no difference are named
     plain: bool = True  # ink alone: no colours of groups, no grid
     open_diamond: bool = False
     line: bool = True  # a dashed one, at the pooled estimate

@@ -11,7 +11,7 @@ import numpy as np
 from .... import printing
 from ...subject import Subject
 from .. import style
-from ..frame import Axes, fixed_ticks, name_axes, round_places, round_ticks
+from ..frame import Axes, fixed_ticks, name_axes, room_of_axes, round_places, round_ticks
 from .layouts import Layout
 from .rows import NAN, Row
 
@@ -37,23 +37,33 @@ def limits_of(rows: list[Row], proportion: bool) -> tuple[float, float]:
     return (low if low == 0 and proportion else low - margin), high + margin
 
 
-def set_axis(
-    ax: Axes, rows: list[Row], whole: Any, xlim: tuple[float, float] | None, null: float | None
+def draw_plot(
+    ax: Axes,
+    rows: list[Row],
+    heights: np.ndarray,
+    whole: Any,
+    subject: Subject,
+    layout: Layout,
+    xlim: tuple[float, float] | None,
 ) -> None:
-    """Set the limits of the axis; ratios have a logarithmic one."""
-    ratio = whole.measure == "log-ratio"
-    if ratio:
+    """Draw the axis and the marks of rows at their heights."""
+    _set_axis(ax, rows, whole, xlim)
+    _draw_axis(ax, subject, whole)
+    _draw_marks(ax, rows, heights, whole, layout)
+
+
+def _set_axis(ax: Axes, rows: list[Row], whole: Any, xlim: tuple[float, float] | None) -> None:
+    """Set the limits of the axis; ratios have a logarithmic one and a line of no difference."""
+    if whole.measure == "log-ratio":
         logs = [
             replace(row, estimate=_log(row.estimate), lower=_log(row.lower), upper=_log(row.upper))
             for row in rows
         ]
         low, high = (float(np.exp(end)) for end in limits_of(logs, proportion=False))
+        low, high = min(1.0, low), max(1.0, high)
+        ax.set_xscale("log")
     else:
         low, high = limits_of(rows, whole.kind == "proportion")
-    if null is not None:
-        low, high = min(null, low), max(null, high)
-    if ratio:
-        ax.set_xscale("log")
     ax.set_xlim(*(xlim or (low, high)))
 
 
@@ -73,11 +83,11 @@ def _round_ratios(low: float, high: float, most: int) -> list[float]:
     return [t for t in round_places(most).tick_values(low, high) if low <= t <= high]
 
 
-def draw_axis(ax: Axes, subject: Subject, whole: Any, wide: float) -> None:
+def _draw_axis(ax: Axes, subject: Subject, whole: Any) -> None:
     """Set ticks that have room and name the axis with its unit."""
     unit = subject.unit(whole)
     low, high = ax.get_xlim()
-    most = max(2, int(wide // 40))
+    most = max(2, int(round(room_of_axes(ax)[2], 6) // 40))
     if whole.measure == "log-ratio":
         fixed_ticks(ax.xaxis, _round_ratios(low, high, most))
     else:
@@ -89,14 +99,7 @@ def draw_axis(ax: Axes, subject: Subject, whole: Any, wide: float) -> None:
     ax.set_xlim(low, high)
 
 
-def draw_marks(
-    ax: Axes,
-    rows: list[Row],
-    heights: np.ndarray,
-    whole: Any,
-    layout: Layout,
-    null: float | None = None,
-) -> None:
+def _draw_marks(ax: Axes, rows: list[Row], heights: np.ndarray, whole: Any, layout: Layout) -> None:
     """Draw squares with their intervals, diamonds, the prediction interval and the lines."""
     from matplotlib.patches import Polygon, Rectangle
 
@@ -105,8 +108,8 @@ def draw_marks(
     if not layout.plain:
         for tick in ax.get_xticks():
             ax.plot([tick, tick], ends, color=style.GRID.light, lw=0.8, zorder=0)
-    if null is not None:
-        ax.plot([null, null], ends, color=style.INK.light, lw=0.8, zorder=1, gid="null")
+    if whole.measure == "log-ratio":
+        ax.plot([1.0, 1.0], ends, color=style.INK.light, lw=0.8, zorder=1, gid="null")
     if layout.line:
         last = max(i for i, row in enumerate(rows) if row.kind == "overall")
         ax.plot(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .... import printing, ties
-from ....errors import MetaAnalysisError, UnsupportedError
+from ....errors import MetaAnalysisError
 from ...subject import NEUTRAL, Subject
 from ...tables import Table
 from .. import style
 from ..frame import Axes
-from ..note import Note, annotate
+from ..note import Note, annotate, drawn_of
 from .forest_plot import draw_rows
 from .layouts import BOOK
 from .note import rows_table, shown
@@ -29,10 +29,8 @@ def leave_one_out_forest(
     fit: Any,
     *,
     ax: Axes | None = None,
-    order: Literal["estimate", "input"] = "estimate",
     most: int | None = None,
     subject: Subject = NEUTRAL,
-    xlim: tuple[float, float] | None = None,
     width: float = 760.0,
 ) -> Axes:
     """Draw the pooled estimate without each study in turn.
@@ -41,12 +39,10 @@ def leave_one_out_forest(
     ----------
     fit : PoolResult
         Any model; at least 2 included studies.
-    order : {"estimate", "input"}
-        Smallest result first, or as given.
     most : int, optional
         Draw only so many studies: those without which the estimate moves most. The caption counts
         the others.
-    ax, subject, xlim, width
+    ax, subject, width
         As in :func:`helpers.plots.forest`.
 
     Returns
@@ -68,19 +64,16 @@ def leave_one_out_forest(
     >>> show(leave_one_out_forest(fit), "without-each")  # doctest: +ELLIPSIS
     Leave-one-out forest plot of proportion in three studies. ...
     """
-    if order not in ("estimate", "input"):
-        raise UnsupportedError(f"order is 'estimate' or 'input', not {order!r}")
     subject = subject.of_measure(fit.measure)
     every = fit.leave_one_out()
     moved = np.nan_to_num(np.abs(every["estimate"].to_numpy(float) - fit.estimate), nan=np.inf)
     frame = every.iloc[np.sort(ties.order(moved, descending=True)[:most])]
-    if order == "estimate":
-        frame = frame.iloc[ties.order(frame["estimate"])]
+    frame = frame.iloc[ties.order(frame["estimate"])]
     studies = fit.studies.set_axis(fit.studies.index.astype(str)).loc[frame.index.astype(str)]
     counts = _totals(fit, studies)
     labels = [f"without {label}" for label in frame.index]
     rows = _rows(frame, labels, counts.sum(axis=0) - counts)
-    ax = _forest(fit, rows, frame, subject, ax, xlim, width)
+    ax = _forest(fit, rows, frame, subject, ax, width)
     annotate(ax, _deletion_note(fit, every, rows, subject))
     return ax
 
@@ -92,7 +85,6 @@ def cumulative_forest(
     *,
     ax: Axes | None = None,
     subject: Subject = NEUTRAL,
-    xlim: tuple[float, float] | None = None,
     width: float = 700.0,
 ) -> Axes:
     """Draw the pooled estimate as studies are added in order.
@@ -104,7 +96,7 @@ def cumulative_forest(
     by : mapping of study label to year or another ordered value
         What orders the studies. Studies of one value enter together: their order among
         themselves means nothing, and so the steps between them are not shown.
-    ax, subject, xlim, width
+    ax, subject, width
         As in :func:`helpers.plots.forest`.
 
     Returns
@@ -143,7 +135,7 @@ def cumulative_forest(
     sizes = [printing.counted(int(k), *subject.noun, label=True) for k in frame["k"]]
     labels = [f"to {value}, {size}" for value, size in zip(held, sizes, strict=True)]
     rows = _rows(frame, labels, counts)
-    ax = _forest(fit, rows, frame, subject, ax, xlim, width)
+    ax = _forest(fit, rows, frame, subject, ax, width)
     annotate(ax, _cumulative_note(fit, rows, numbers, held.to_list(), subject))
     return ax
 
@@ -175,22 +167,15 @@ def _rows(frame: pd.DataFrame, labels: list[str], counts: np.ndarray) -> list[Ro
 
 
 def _forest(
-    fit: Any,
-    rows: list[Row],
-    frame: pd.DataFrame,
-    subject: Subject,
-    ax: Axes | None,
-    xlim: tuple[float, float] | None,
-    width: float,
+    fit: Any, rows: list[Row], frame: pd.DataFrame, subject: Subject, ax: Axes | None, width: float
 ) -> Axes:
     I2 = printing.number(fit.heterogeneity.I2, 0) if fit.shows_heterogeneity else ""
     rows.append(total(fit, "overall", f"All {printing.count(fit.k)}", weight=NAN, aside=I2))
-    if xlim is None:
-        # Not from zero, as for single studies: the differences are what is to be seen.
-        low = float(np.nanmin([*frame["ci_lower"], fit.ci.lower]))
-        high = float(np.nanmax([*frame["ci_upper"], fit.ci.upper]))
-        pad = 0.05 * (high - low) or 0.05
-        xlim = (low - pad if fit.n is None else max(0.0, low - pad), high + pad)
+    # Not from zero, as for single studies: the differences are what is to be seen.
+    low = float(np.nanmin([*frame["ci_lower"], fit.ci.lower]))
+    high = float(np.nanmax([*frame["ci_upper"], fit.ci.upper]))
+    pad = 0.05 * (high - low) or 0.05
+    xlim = (low - pad if fit.n is None else max(0.0, low - pad), high + pad)
     return draw_rows(rows, [], fit, subject, ax, xlim, width, LAYOUT)
 
 
@@ -206,13 +191,7 @@ def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subj
         f"{shown(fit.estimate, fit, subject)}): lowest without {low}, highest without {high}."
     )
     title = f"Leave-one-out forest plot of {what}"
-    drawn = len(rows) - 1
-    part = ""
-    if drawn < len(frame):
-        part = (
-            f" Drawn are the {printing.counted(drawn, *subject.noun)} of "
-            f"{printing.count(len(frame))} without which the estimate moves most."
-        )
+    part = drawn_of(len(rows) - 1, len(frame), subject, "without which the estimate moves most")
     return Note(
         title,
         f"{title} in {printing.counted(fit.k, *subject.noun)}. {finding} Pooled estimate of all "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -53,13 +53,6 @@ class Row:
     colour: style.Colour = style.INK
 
 
-class RowKeywords(TypedDict, total=False):
-    """How `helpers.plots.forest` orders its rows, and what it says of each."""
-
-    order: Order
-    ratings: Mapping[str, str] | None
-
-
 def is_grouped(result: Any) -> bool:
     """Tell a SubgroupResult from a PoolResult."""
     return hasattr(result, "groups")
@@ -82,11 +75,10 @@ def printed_size(value: float) -> str:
 
 def rows_of(
     result: Any,
-    *,
     prediction: bool,
     subject: Subject,
-    order: Order = "estimate",
-    ratings: Mapping[str, str] | None = None,
+    order: Order,
+    ratings: Mapping[str, str] | None,
 ) -> tuple[list[Row], list[str]]:
     """Lay out a result as rows from top to bottom, and say what could not be shown."""
     wrong = sorted(set((ratings or {}).values()) - set(RATINGS))
