@@ -24,6 +24,7 @@ from helpers import review
 from helpers.errors import MetaAnalysisError
 from helpers.review import SUBJECT, plots
 from helpers.views.plots import style
+from helpers.views.plots.frame import figure_of, size_of
 from helpers.views.plots.picture import Picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +72,7 @@ def of(kind: str, variant: str) -> Drawn:
     words = word_boxes(ax, whole=True, drawn=True)
     small, wide = {}, 0.0
     if phone is not None:
-        small, wide = word_boxes(phone, whole=True, drawn=True), style.drawn_width(phone)
+        small, wide = word_boxes(phone, whole=True, drawn=True), size_of(figure_of(phone))[0]
     return Drawn(picture, words, ax, marks, phone, small, wide)
 
 
@@ -110,7 +111,7 @@ def test_a_phone_gets_a_form_without_scrolling_in_letters_that_can_be_read(kind,
     found = of(kind, variant)
     given_up = bool({(kind, ""), (kind, variant)} & WIDE_ONLY)
     if found.phone is None:
-        assert given_up or style.drawn_width(found.ax) <= PHONE
+        assert given_up or size_of(figure_of(found.ax))[0] <= PHONE
         return
     assert not given_up
     assert found.phone_width <= PHONE

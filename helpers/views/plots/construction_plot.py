@@ -62,7 +62,6 @@ def construction(
     subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     width: float = 720.0,
-    height: float = 350.0,
 ) -> Axes:
     """Draw where chance alone puts studies of one true rate in a funnel plot.
 
@@ -78,8 +77,8 @@ def construction(
         What studies and people are called.
     ax : Axes, optional
         Where to draw one measure (logits by default); a new figure by default.
-    width, height : float
-        Size of a new figure in CSS pixels.
+    width : float
+        Width of a new figure in CSS pixels.
 
     Returns
     -------
@@ -100,7 +99,7 @@ def construction(
     """
     from matplotlib import pyplot as plt
 
-    names = [measure or "logit"]
+    names, height = [measure or "logit"], 350.0
     if measure is None and ax is None:
         names.append("double-arcsine")
         narrow = width < style.NARROW

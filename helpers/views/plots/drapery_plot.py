@@ -20,9 +20,7 @@ _STEPS = 241
 
 
 @style.themed
-def drapery(
-    fit: Any, *, ax: Axes | None = None, width: float = 720.0, height: float = 410.0
-) -> Axes:
+def drapery(fit: Any, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
     """Draw two-sided p-values of all hypotheses about the effect, one curve per study.
 
     Parameters
@@ -30,10 +28,8 @@ def drapery(
     fit : PoolResult
         Its included studies are the thin curves, the pooled effect is the thick one; both use
         the normal distribution (Wald tests), whatever the interval method of the fit.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width, height : float
-        Size of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -60,7 +56,7 @@ def drapery(
     Drapery plot of three studies. At p = 0.05 the pooled curve spans ...
     """
     points = points_of(fit, "drapery")
-    ax = axes_of(ax, width, height)
+    ax = axes_of(ax, width, 410.0)
     reach = 2.2 * points.se
     low = min(float((points.yi - reach).min()), points.mu - 4 * fit.se)
     high = max(float((points.yi + reach).max()), points.mu + 4 * fit.se)

@@ -53,9 +53,9 @@ def axes_of(
     return ax
 
 
-def figure_of(ax: Axes) -> Figure:
-    """Give the figure of axes; without one there is an error."""
-    figure = ax.get_figure(root=True)
+def figure_of(drawn: Axes | Figure) -> Figure:
+    """Give the figure of axes, or the figure itself; without one there is an error."""
+    figure = drawn.get_figure(root=True)
     if figure is None:
         raise MetaAnalysisError("the axes do not belong to a figure")
     return figure

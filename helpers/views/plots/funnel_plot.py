@@ -47,13 +47,11 @@ def funnel(
     *,
     vertical: Vertical = "se",
     contours: bool = False,
-    null: float | None = None,
     filled: TrimAndFill | None = None,
     line: BiasTest | None = None,
     subject: Subject = NEUTRAL,
     ax: Axes | None = None,
     width: float = 720.0,
-    height: float = 430.0,
 ) -> Axes:
     """Draw effects against their standard errors, inverse variances or sample sizes.
 
@@ -65,18 +63,14 @@ def funnel(
         Up means more precise or larger. For proportions the sample size is the axis that the
         result of a study cannot move (Hunter et al. 2014).
     contours : bool
-        Shade where a study would differ from `null` with two-sided p between the levels 0.10,
-        0.05 and 0.01, in place of the limits around the pooled effect.
-    null : float, optional
-        Centre of the contours on the model scale; default the pooled effect for proportions
-        (which have no null effect), 0 for other effects.
+        Shade where a study would differ from no effect, with two-sided p between the levels 0.10,
+        0.05 and 0.01, in place of the limits around the pooled effect. Proportions and rates have
+        no null effect: theirs differ from the pooled one.
     filled : TrimAndFill, optional
         Its mirror images are drawn as open marks (not for "n": they have no size).
     line : BiasTest, optional
         A regression line of effects on standard errors (only for "se").
-    width, height : float
-        Size of a new figure in CSS pixels.
-    ax, subject
+    ax, subject, width
         As in :func:`helpers.plots.forest`.
 
     Returns
@@ -109,9 +103,10 @@ def funnel(
     """
     points = points_of(fit, "funnel", subject.per)
     _check(points, vertical, filled, line)
-    ax = axes_of(ax, width, height)
-    shaded = points.mu if null is None and points.measure.kind != "effect" else (null or 0.0)
-    centre = shaded if contours else None
+    ax = axes_of(ax, width, 430.0)
+    centre = None
+    if contours:
+        centre = 0.0 if points.measure.kind == "effect" else points.mu
     grid, error = _grid(points, vertical, filled)
     key: list[tuple[Any, str]] = []
     if error is not None and centre is not None:

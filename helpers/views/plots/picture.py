@@ -16,14 +16,11 @@ from html import escape
 from typing import Any
 from xml.etree import ElementTree
 
-import pandas as pd
-
 from ... import printing
 from ...errors import MetaAnalysisError
 from ..slugs import slug
 from ..subject import NEUTRAL, Subject
 from ..tables import Table
-from ..tables import table as print_table
 from . import style
 from .frame import Axes, Figure, figure_of, size_of
 from .note import Note, note_of, subject_of
@@ -103,8 +100,6 @@ def show(
     caption: str | None = None,
     alt: str | None = None,
     title: str | None = None,
-    table: Table | pd.DataFrame | None = None,
-    min_width: float | None = None,
     narrow: Axes | Figure | None = None,
     slides: Sequence[Axes | Figure] = (),
     subject: Subject | None = None,
@@ -119,11 +114,6 @@ def show(
         Id of the picture, unique on its page: lower-case words joined by hyphens.
     caption, alt, title : str, optional
         In place of what the plot says of itself.
-    table : Table or DataFrame, optional
-        In place of the plot's own table.
-    min_width : float, optional
-        Width in CSS pixels below which the picture scrolls; four fifths of its full width by
-        default, which keeps the smallest text above nine pixels.
     narrow : Axes or Figure, optional
         The same drawn for narrow screens (about 340 pixels wide), with the labels above the marks;
         by default the plot is drawn again at that width if it can be.
@@ -152,7 +142,6 @@ def show(
     A line that rises.
     """
     from matplotlib import pyplot as plt
-    from matplotlib.figure import Figure
 
     if not _NAME.fullmatch(name):
         raise MetaAnalysisError(
@@ -164,49 +153,35 @@ def show(
         raise MetaAnalysisError(
             f"picture {name!r} needs alt text and a caption: give alt= and caption="
         )
-    figure = drawn if isinstance(drawn, Figure) else figure_of(drawn)
-    width = size_of(figure)[0]
-    least = min(width, 0.8 * width if min_width is None else min_width)
+    figure = figure_of(drawn)
+    width, height = size_of(figure)
     colours = dict(NEUTRAL.variables())
     for ax in figure.axes:
         colours |= (subject or subject_of(ax)).variables()
     variables = _variables(colours)
-    svg = _svg(figure, name, title, alt, width, least, variables)
-    plt.close(figure)
-    small = ""
+
+    def draw(form: Axes | Figure, name: str, title: str, alt: str, least: float = 0.0) -> str:
+        made = _svg(figure_of(form), name, title, alt, least, variables)
+        plt.close(figure_of(form))
+        return made
+
+    least = 0.8 * width  # keeps the smallest text above nine pixels
+    svg = draw(drawn, name, title, alt, least)
     narrow = narrow or style.phone_form(drawn)
-    if narrow is not None:
-        other = narrow if isinstance(narrow, Figure) else figure_of(narrow)
-        across = size_of(other)[0]
-        small = _svg(other, f"{name}-narrow", title, alt, across, 0.0, variables)
-        plt.close(other)
+    small = "" if narrow is None else draw(narrow, f"{name}-narrow", title, alt)
     projected = []
     for number, form in enumerate(slides, start=1):
-        other = form if isinstance(form, Figure) else figure_of(form)
-        across = size_of(other)[0]
         said = note_of(form) or note
-        drawing = _svg(
-            other, f"{name}-slide-{number}", said.title, said.alt, across, 0.0, variables
-        )
+        drawing = draw(form, f"{name}-slide-{number}", said.title, said.alt)
         projected.append((said.caption, drawing))
-        plt.close(other)
-    behind = note.table if table is None else table
-    if behind is not None and not isinstance(behind, Table):
-        behind = print_table(behind.reset_index(drop=True), caption=f"{title}: the numbers")
+    behind = None if note.table is None else replace(note.table, name=f"{name}-table")
     return Picture(
-        name, svg, title, alt, caption, *size_of(figure), least,
-        None if behind is None else replace(behind, name=f"{name}-table"), small, tuple(projected),
-    )  # fmt: skip
+        name, svg, title, alt, caption, width, height, least, behind, small, tuple(projected)
+    )
 
 
 def _svg(
-    figure: Figure,
-    name: str,
-    title: str,
-    alt: str,
-    width: float,
-    narrow: float,
-    variables: dict[str, str],
+    figure: Figure, name: str, title: str, alt: str, least: float, variables: dict[str, str]
 ) -> str:
     from matplotlib.text import Text
 
@@ -228,8 +203,8 @@ def _svg(
             "role": "img",
             "aria-labelledby": f"{name}-title {name}-desc",
             "style": (
-                f"display: block; width: 100%; height: auto; min-width: {narrow:g}px; "
-                f"max-width: {width:g}px; font-family: var(--picture-font, {style.FALLBACK}); "
+                f"display: block; width: 100%; height: auto; min-width: {least:g}px; max-width: "
+                f"{size_of(figure)[0]:g}px; font-family: var(--picture-font, {style.FALLBACK}); "
                 "stroke-linejoin: round; stroke-linecap: butt"
             ),
         }

@@ -14,23 +14,20 @@ from .note import Note, annotate, numbers
 from .points import SHARES, Z95, Points, points_of
 
 _MORE = (0.03, 0.04, 0.06, 0.08, 0.12, 0.15, 0.3)  # rays are few: in between as well
+_TALL = 410.0
 _APART = 18.0  # pixels between the labels of two rays; a line of 13 px is 17.2 tall
 
 
 @style.themed
-def radial(
-    fit: Any, *, ax: Axes | None = None, width: float = 720.0, height: float = 410.0
-) -> Axes:
+def radial(fit: Any, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
     r"""Draw :math:`(y_i - \hat\mu)/s_i` against the precision :math:`1/s_i`.
 
     Parameters
     ----------
     fit : PoolResult
         Its included studies are the points, its `mu` the centre.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    width, height : float
-        Size of a new figure in CSS pixels.
+    ax, width
+        As in :func:`helpers.plots.forest`.
 
     Returns
     -------
@@ -58,7 +55,7 @@ def radial(
     Radial plot of three studies around the pooled 0.2...
     """
     points = points_of(fit, "radial")
-    ax = axes_of(ax, width, height, right=70)
+    ax = axes_of(ax, width, _TALL, right=70)
     precision = 1.0 / points.se
     z = (points.yi - points.mu) * precision
     most = 1.08 * float(precision.max())
@@ -71,7 +68,7 @@ def radial(
         precision, z, s=30, color=style.INK.light, edgecolors=style.SURFACE.light,
         linewidths=0.6, zorder=3, clip_on=False, gid="marks-studies",
     )  # fmt: skip
-    _rays(ax, points, most, tall, height)
+    _rays(ax, points, most, tall)
     name_axes(ax, "Precision (1 / standard error)", "Distance from the mean, standard errors")
     grid_below(ax)
     key_above(ax, [marks, band], ["studies", "95% limits of chance"])
@@ -112,11 +109,11 @@ def _values(points: Points, most: float, tall: float) -> list[tuple[float, str]]
     return [(value, text) for value, text in found if abs(value - points.mu) <= reach]
 
 
-def _rays(ax: Axes, points: Points, most: float, tall: float, height: float) -> None:
+def _rays(ax: Axes, points: Points, most: float, tall: float) -> None:
     taken: list[float] = []
     for value, text in _values(points, most, tall):
         end, centre = (value - points.mu) * most, value == points.mu
-        if any(abs(end - other) < _APART * 2 * tall / (height - 94) for other in taken):
+        if any(abs(end - other) < _APART * 2 * tall / (_TALL - 94) for other in taken):
             continue
         taken.append(end)
         if not centre:

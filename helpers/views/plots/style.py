@@ -11,29 +11,14 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from ..colours import ACCENT, GRID, INK, QUIET, RESIDUAL, SURFACE, Colour
-from .frame import Axes
-
-__all__ = [
-    "ACCENT",
-    "FAMILIES",
-    "FAMILY",
-    "GRID",
-    "INK",
-    "NARROW",
-    "PHONE",
-    "QUIET",
-    "RESIDUAL",
-    "SURFACE",
-    "Colour",
-    "load_fonts",
-    "phone_form",
-    "shares_the_note",
-    "size",
-    "theme",
-    "themed",
-    "wide_only",
-]
+from ..colours import ACCENT as ACCENT
+from ..colours import GRID as GRID
+from ..colours import INK as INK
+from ..colours import QUIET as QUIET
+from ..colours import RESIDUAL as RESIDUAL
+from ..colours import SURFACE as SURFACE
+from ..colours import Colour as Colour
+from .frame import Axes, figure_of, size_of
 
 FAMILY = "Cohort Sans"
 FAMILIES = [FAMILY, "DejaVu Sans"]  # the second has Cyrillic and more, for a reader's own labels
@@ -115,9 +100,8 @@ def theme() -> Iterator[None]:
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
-
 _AGAIN: WeakKeyDictionary[Any, Callable[[], Axes]] = WeakKeyDictionary()
+_WIDE: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 def themed(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -141,9 +125,6 @@ def themed(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return inside
 
 
-_WIDE: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
-
-
 def wide_only(ax: Axes) -> None:
     """Say of a plot that it has no narrow form, because it holds too much."""
     _WIDE[ax] = True
@@ -155,7 +136,7 @@ def phone_form(drawn: Any) -> Axes | None:
 
     axes = drawn.axes if isinstance(drawn, Figure) else [drawn]
     found = [_AGAIN[ax] for ax in axes if ax in _AGAIN]
-    if len(found) != 1 or drawn_width(axes[0]) <= PHONE:
+    if len(found) != 1 or size_of(figure_of(drawn))[0] <= PHONE:
         return None
     before = _FORM.set("phone")
     try:
@@ -170,9 +151,3 @@ _FORM: ContextVar[str] = ContextVar("form", default="")
 def shares_the_note() -> bool:
     """Whether a plot is drawn again for a picture that has its note, with its table, already."""
     return bool(_FORM.get())
-
-
-def drawn_width(ax: Axes) -> float:
-    """Give the width of the figure of axes, in CSS pixels."""
-    figure = ax.get_figure(root=True)
-    return 0.0 if figure is None else 72 * float(figure.get_size_inches()[0])
