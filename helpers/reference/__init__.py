@@ -1,6 +1,6 @@
 """The reference of the helpers: pages made from docstrings, with examples that were run.
 
-`ROOMS` says what is on which page, `room_page` writes one page as Markdown, `room_index` the list
+`rooms` says what is on which page, `room_page` writes one page as Markdown, `room_index` the list
 of all names. `run_examples` runs the examples of one docstring and compares what they print with
 what the docstring says, so that no page shows an output that the code no longer gives.
 """
@@ -8,7 +8,7 @@ what the docstring says, so that no page shows an output that the code no longer
 from __future__ import annotations
 
 from .codebooks import codebook_views, data_files
-from .contents import ROOMS, Entry, Room, entries, rooms
+from .contents import Entry, Room, entries, rooms
 from .docstrings import Docstring, parse_docstring
 from .examples import ExampleError, ExampleStep, run_examples
 from .guide import read_guide
@@ -18,7 +18,6 @@ from .pages import room_index, room_page
 from .status import build_status, count_tests
 
 __all__ = [
-    "ROOMS",
     "Docstring",
     "Entry",
     "ExampleError",

@@ -13,14 +13,7 @@ from typing import Any
 
 from .names import PACKAGE
 
-__all__ = ["ROOMS", "Entry", "Room", "entries", "rooms"]
-
-with Path(__file__).with_name("contents.toml").open("rb") as _file:
-    #: Page -> (title, modules in order).
-    ROOMS: dict[str, tuple[str, tuple[str, ...]]] = {
-        page: (about["title"], tuple(about["modules"]))
-        for page, about in tomllib.load(_file).items()
-    }
+__all__ = ["Entry", "Room", "entries", "rooms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,7 @@ class Entry:
     found: Any
 
 
+@cache
 def rooms() -> tuple[Room, ...]:
     """List the pages with their modules.
 
@@ -50,9 +44,10 @@ def rooms() -> tuple[Room, ...]:
     >>> [room.id for room in rooms()][:3]
     ['evidence', 'effects', 'pooling']
     """
+    pages = tomllib.loads(Path(__file__).with_name("contents.toml").read_text(encoding="utf-8"))
     return tuple(
-        Room(key, title, tuple(f"{PACKAGE}.{module}" for module in modules))
-        for key, (title, modules) in ROOMS.items()
+        Room(page, about["title"], tuple(f"{PACKAGE}.{module}" for module in about["modules"]))
+        for page, about in pages.items()
     )
 
 

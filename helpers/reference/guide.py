@@ -64,19 +64,15 @@ class Guide:
         parts = []
         for decision in self.decisions:
             parts.append(f"### {decision.question}")
-            for option in decision.options:
-                cited = f" {{cite:p}}`{','.join(option.source)}`" if option.source else ""
-                parts.append(
-                    f"{option.when}\n: **{option.use}.** `{option.call}`\n\n  {option.why}{cited}"
-                )
+            for one in decision.options:
+                cited = f" {{cite:p}}`{','.join(one.source)}`" if one.source else ""
+                parts.append(f"{one.when}\n: **{one.use}.** `{one.call}`\n\n  {one.why}{cited}")
         return Sentence("\n\n".join(parts))
 
     def frame(self) -> pd.DataFrame:
         """Give the ways as a table: one row per step, one column per kind of data."""
-        steps = list(self.paths[0].steps)
-        content: dict[str, list[str]] = {"step": steps}
-        content |= {path.data: [path.steps[step] for step in steps] for path in self.paths}
-        return pd.DataFrame(content)
+        ways = {path.data: path.steps.values() for path in self.paths}
+        return pd.DataFrame({"step": self.paths[0].steps.keys()} | ways)
 
 
 def look_up(coverage: pd.DataFrame, number: Mapping[str, Any]) -> float:

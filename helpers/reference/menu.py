@@ -58,17 +58,10 @@ class Menu:
 
     def values(self, option: str) -> tuple[str, ...]:
         """Values of one option, in the order of the file."""
-        return tuple(method.value for method in self._get(option).methods)
-
-    def _get(self, option: str) -> MenuOption:
-        if option not in self.options:
-            raise MetaAnalysisError(
-                f"the menu has no option {option!r}; it has {', '.join(self.options)}"
-            )
-        return self.options[option]
+        return tuple(method.value for method in self.options[option].methods)
 
     def table(
-        self, option: str, results: Mapping[str, str] | None = None, heading: str = "Our cohorts"
+        self, option: str, results: Mapping[str, str], heading: str = "Our cohorts"
     ) -> Sentence:
         """Show the methods of one option as a table of the page, with formulas and citations.
 
@@ -76,25 +69,18 @@ class Menu:
         ----------
         option : str
             Id of the option.
-        results : mapping of str to str, optional
+        results : mapping of str to str
             What each value gives on the data; every value must be there.
         heading : str
             Heading of the results.
         """
-        group = self._get(option)
-        if results is not None:
-            missing = [m.value for m in group.methods if m.value not in results]
-            extra = sorted(set(results) - {m.value for m in group.methods})
-            if missing or extra:
-                raise MetaAnalysisError(
-                    f"results of {option!r}: missing {missing or 'none'}, unknown {extra or 'none'}"
-                )
-        rows = [["Method", *([] if results is None else [heading]), "Formula, source, names in R"]]
+        group = self.options[option]
+        _agree(f"results of {option!r}: missing", results, self.values(option))
+        rows = [["Method", heading, "Formula, source, names in R"]]
         for method in group.methods:
-            given = [] if results is None else [results[method.value]]
-            rows.append([f"`{method.value}` {method.name}", *given, _behind(method)])
-        widths = "35 65" if results is None else "28 24 48"
-        listed = list_table(group.title, rows, widths, name=f"menu-{group.id}", class_="menu")
+            result = results[method.value]
+            rows.append([f"`{method.value}` {method.name}", result, _behind(method)])
+        listed = list_table(group.title, rows, "28 24 48", name=f"menu-{group.id}", class_="menu")
         return Sentence(f"{_used(group.uses)}\n\n{listed}")
 
     def tables(self, *parts: tuple[str, Mapping[str, str], str]) -> Sentence:
@@ -128,11 +114,6 @@ class Conventions:
 
     def theme(self, *names: str) -> Sentence:
         """Show the entries of one theme, or of several, as a list of definitions."""
-        for name in names:
-            if name not in self.themes:
-                raise MetaAnalysisError(
-                    f"the conventions have no theme {name!r}; they have {', '.join(self.themes)}"
-                )
         entries = [entry for name in names for entry in self.themes[name]]
         return Sentence("\n\n".join(map(_definition, entries)))
 
@@ -187,6 +168,16 @@ def _behind(method: Method) -> str:
     return "\n\n".join([*formula, f"{_cited(method.source)}; {in_r}"])
 
 
+def _agree(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse values that are not those of the code, each once."""
+    here, there = list(given), set(known)
+    if set(here) != there or len(here) > len(there):
+        raise MetaAnalysisError(
+            f"{what} {sorted(there - set(here)) or 'none'}, "
+            f"unknown {sorted(set(here) - there) or 'none'}"
+        )
+
+
 def read_menu(path: str | Path | None = None) -> Menu:
     """Read the method menu and compare it with the code.
 
@@ -211,11 +202,7 @@ def read_menu(path: str | Path | None = None) -> Menu:
         group = record(MenuOption, {**table, "methods": []}, f"option {name!r}")
         shown = tuple(method.value for method in methods)
         known = registered_values(group.registry) if group.registry else shown
-        if sorted(known) != sorted(shown) or len(set(shown)) < len(shown):
-            raise MetaAnalysisError(
-                f"option {name!r}: without an entry {sorted(set(known) - set(shown)) or 'none'}, "
-                f"unknown to the code {sorted(set(shown) - set(known)) or 'none'}"
-            )
+        _agree(f"option {name!r}: without an entry", shown, known)
         for use in group.uses:
             check_use(use)
         options[name] = replace(group, methods=methods)

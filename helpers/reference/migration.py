@@ -6,7 +6,7 @@ can run our call and set its values beside those of R.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,9 @@ class Migration:
     versions: Mapping[str, str]
     steps: tuple[MigrationStep, ...]
 
-    def __iter__(self) -> Iterator[MigrationStep]:
-        return iter(self.steps)
-
     def show(self, *ids: str) -> Sentence:
         """Show the steps with these ids below each other."""
         by_id = {step.id: step for step in self.steps}
-        missing = [name for name in ids if name not in by_id]
-        if missing:
-            raise MetaAnalysisError(f"no step {missing}; there are {', '.join(by_id)}")
         return Sentence("\n\n".join(str(by_id[name].show()) for name in ids))
 
 
@@ -115,15 +109,8 @@ def read_migration(path: str | Path | None = None) -> Migration:
                     f"{table['id']}, {value.name}: ours is {ours!r}, R printed {value.r!r}"
                 )
             values.append(value)
-        steps.append(
-            MigrationStep(
-                table["id"],
-                table["title"],
-                table["package"],
-                table["r"].strip(),
-                table["python"].strip(),
-                tuple(values),
-                " ".join(table["note"].split()),
-            )
-        )
+        calls = (table["r"].strip(), table["python"].strip())
+        named = (table["id"], table["title"], table["package"])
+        note = " ".join(table["note"].split())
+        steps.append(MigrationStep(*named, *calls, tuple(values), note))
     return Migration(content["versions"], tuple(steps))

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from .. import printing
 from ..errors import MetaAnalysisError
@@ -192,20 +191,15 @@ def _data(root: Path) -> str:
     rows = []
     for table in described()["resources"]:
         content = (root / "data" / table["path"]).read_bytes()
-        found = hashlib.sha256(content).hexdigest()
-        _check(table, found)
+        found, wanted = hashlib.sha256(content).hexdigest(), table["hash"].removeprefix("sha256:")
+        if found != wanted:
+            raise MetaAnalysisError(
+                f"data/{table['path']}: SHA-256 is {found}, datapackage.json says "
+                f"{wanted}; if the change is meant, run python -m helpers.evidence"
+            )
         lines = content.count(b"\n") - 1
         rows.append(f"| `{table['path']}` | {printing.count(lines)} | `{found[:_SHORT]}`… |")
     head = ["| File | Lines below the heading | SHA-256 |", "|---|---:|---|"]
     return "\n".join([*head, *rows]) + (
         "\n\nEach file is the one that `data/datapackage.json` describes, hash by hash."
     )
-
-
-def _check(table: dict[str, Any], found: str) -> None:
-    wanted = str(table["hash"]).removeprefix("sha256:")
-    if found != wanted:
-        raise MetaAnalysisError(
-            f"data/{table['path']}: SHA-256 is {found}, datapackage.json says "
-            f"{wanted}; if the change is meant, run python -m helpers.evidence"
-        )

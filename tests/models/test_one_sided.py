@@ -166,7 +166,7 @@ def test_a_group_without_events_is_left_out_of_the_test_and_named(options: dict[
     assert result.overall.events == sum(X)
     assert json.dumps(result.to_dict(), allow_nan=False)
     assert result.summary_frame().loc["a", "estimate"] == 0.0
-    assert "0.0 to 4.8" in tables.pooled_table(result).text
+    assert "0.0 to 4.8" in tables.pooled_table(result.groups).text
     plots.subgroup_forest({"Group": result})
 
 

@@ -209,7 +209,7 @@ def test_the_values_of_r_are_the_reference_values():
 
 
 def test_ours_meet_r_and_every_step_is_on_the_page():
-    steps = reference.read_migration(MIGRATION)
+    steps = reference.read_migration(MIGRATION).steps
     page = (BOOK / "migration.ipynb").read_text(encoding="utf-8")
     for step in steps:
         assert f'\\"{step.id}\\"' in page
@@ -230,7 +230,7 @@ def test_a_call_of_r_names_columns_of_the_table_and_their_first_level():
     """A reader who runs it on the file gets the numbers beside it."""
     with (ROOT / "data" / "cohorts.csv").open(encoding="utf-8", newline="") as file:
         columns = set(next(csv.reader(file)))
-    for step in reference.read_migration(MIGRATION):
+    for step in reference.read_migration(MIGRATION).steps:
         made = set(re.findall(r"(?:^|\$)(\w+) ?<-", step.r_code, re.MULTILINE))
         used = [name for found in R_NAME.findall(step.r_code) for name in found if name]
         assert set(used) <= columns | made, step.id

@@ -10,7 +10,7 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import Axes, Figure, axes_of
+from .frame import Axes, axes_of
 from .lettering import fit_text, legend_above, measure, wrapped
 from .note import Note, annotate, numbers
 
@@ -85,7 +85,7 @@ def icon_array(
     words = [
         f"{printing.count(many)} {name}" for name, many in zip([*shares, rest], counts, strict=True)
     ]
-    columns, shown = (2, words) if _in_two(words, width) else (1, _in_lines(words, width))
+    columns, shown = _key(words, width)
     lines = sum(name.count("\n") for name in shown)
     top = 20 + 22 * -(-len(words) // columns) + 17 * lines
     ax = axes_of(ax, width, (width - 28) / across * rows + top + 12, left=side, right=side,
@@ -117,28 +117,16 @@ def icon_array(
     return ax
 
 
-def _measured() -> Figure:
-    """Give a figure that measures words before there is one."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _key(words: list[str], width: float) -> tuple[int, list[str]]:
+    """Set the words of a key in two columns, or one below the other, broken or cut to the field."""
     from matplotlib.figure import Figure
 
-    figure = Figure(dpi=72)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _in_two(words: list[str], width: float) -> bool:
-    """Whether the words of a key fit in two columns, each as wide as its widest."""
-    figure, half = _measured(), -(-len(words) // 2)
+    figure, half, room = Figure(dpi=72), -(-len(words) // 2), width - 40
     sides = [max(measure(figure, w) for w in part) for part in (words[:half], words[half:])]
-    return sum(sides) + 2 * SWATCH <= width - 20
-
-
-def _in_lines(words: list[str], width: float) -> list[str]:
-    """Break the words of a key to the width of the field; words longer than a line are cut."""
-    figure, room = _measured(), width - 40
+    if sum(sides) + 2 * SWATCH <= width - 20:
+        return 2, words
     lines = ([fit_text(figure, w, room) for w in wrapped(figure, [text], room)] for text in words)
-    return ["\n".join(each) for each in lines]
+    return 1, ["\n".join(each) for each in lines]
 
 
 def _squares(ax: Axes, start: int, many: int, across: int, gid: str, **look: Any) -> None:

@@ -5,21 +5,16 @@ The table behind a figure has every name in full.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from . import style
 from .frame import Axes, Figure, figure_of, room_above, room_of_axes, size_of
-
-if TYPE_CHECKING:
-    from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.legend import Legend
-    from matplotlib.text import Annotation
 
 PAD = 10.0  # CSS pixels between a name and the axes, and the edge of the figure
 LINE = 23.0  # height of a line of a legend
@@ -44,7 +39,7 @@ def _width(text: str, bold: bool, size: float, dpi: float, hinting: tuple[Any, .
 
 
 @lru_cache(maxsize=32)
-def _font(bold: bool, size: float) -> FontProperties:
+def _font(bold: bool, size: float) -> Any:
     from matplotlib.font_manager import FontProperties
 
     style.load_fonts()
@@ -53,7 +48,7 @@ def _font(bold: bool, size: float) -> FontProperties:
 
 
 @lru_cache(maxsize=8)
-def _renderer(dpi: float) -> RendererAgg:
+def _renderer(dpi: float) -> Any:
     from matplotlib.backends.backend_agg import RendererAgg
 
     return RendererAgg(1, 1, dpi)
@@ -65,15 +60,10 @@ def fit_text(
     """Cut a text to fit `most` CSS pixels."""
     if measure(figure, text, bold=bold, size=size) <= most:
         return text
-    ways = [text[:end].rstrip() for end in range(1, len(text))] + [text]
-    few, many = 0, len(ways) - 1  # a longer beginning is wider: halve what is left to look at
-    while few < many:
-        middle = (few + many + 1) // 2
-        if measure(figure, f"{ways[middle]}…", bold=bold, size=size) > most:
-            many = middle - 1
-        else:
-            few = middle
-    return f"{ways[few]}…"
+    ways = [f"{text[:end].rstrip()}…" for end in range(1, len(text) + 1)]
+    # A longer beginning is wider.
+    fit = bisect_right(ways, most, key=lambda way: measure(figure, way, bold=bold, size=size))
+    return ways[max(fit - 1, 0)]
 
 
 def fit_names(ax: Axes, names: Iterable[Any], *, bold: bool = False) -> list[str]:
@@ -89,11 +79,7 @@ def fit_names(ax: Axes, names: Iterable[Any], *, bold: bool = False) -> list[str
 
 
 def fit_keys(
-    ax: Axes,
-    names: Sequence[str],
-    *,
-    columns: int,
-    begin: float | None = None,
+    ax: Axes, names: Sequence[str], *, columns: int, begin: float | None = None
 ) -> list[str]:
     """Cut the names of a legend so that its columns fit between the axes and the right edge.
 
@@ -132,7 +118,7 @@ def wrapped(figure: Figure, notes: list[str], most: float, *, size: str = "text"
     return lines
 
 
-def legend_above(ax: Axes, handles: list[Any], names: Sequence[str], **look: Any) -> Legend:
+def legend_above(ax: Axes, handles: list[Any], names: Sequence[str], **look: Any) -> Any:
     """Put a legend above the left end of the axes, in one line unless `look` says otherwise."""
     usual: dict[str, Any] = {
         "loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": len(names),
@@ -161,13 +147,9 @@ def key_above(ax: Axes, handles: list[Any], names: list[str]) -> None:
 
 def beside(
     ax: Axes, text: str, at: tuple[Any, Any], shift: tuple[float, float], **look: Any
-) -> Annotation:
+) -> Any:
     """Write a small text at a distance, in CSS pixels, from a place of the data."""
-    usual: dict[str, Any] = {
-        "size": style.size("small"),
-        "va": "center",
-        "textcoords": "offset points",
-    }
+    usual = {"size": style.size("small"), "va": "center", "textcoords": "offset points"}
     return ax.annotate(text, at, xytext=shift, **(usual | look))
 
 
@@ -220,16 +202,6 @@ def name_above(
             ax.text((right - left) / wide, y - lift, value, ha="right", **look)
 
 
-def _beyond(r: float, gap: float) -> list[tuple[float, float, str, str]]:
-    """Places above and below a mark, in line with one of its own edges."""
-    return [
-        (r, r + gap, "right", "bottom"),
-        (-r, r + gap, "left", "bottom"),
-        (r, -r - gap, "right", "top"),
-        (-r, -r - gap, "left", "top"),
-    ]
-
-
 def name_marks(
     ax: Axes,
     x: Sequence[float] | np.ndarray,
@@ -253,6 +225,13 @@ def name_marks(
     frame = ax.get_window_extent(renderer)
     lines = [line.get_transform().transform_path(line.get_path()) for line in ax.lines]
     named = []
+    # Beside a mark, above and below it, and there in line with one of its own edges, near or far.
+    corners = [
+        (side, up, gap, "right" if side > 0 else "left", "bottom" if up > 0 else "top")
+        for gap in (3, 14)
+        for up in (1, -1)
+        for side in (1, -1)
+    ]
     for i in dict.fromkeys(order):
         r = radii[i]
         for dx, dy, ha, va in (
@@ -260,8 +239,7 @@ def name_marks(
             (-r - 3, 0, "right", "center"),
             (0, r + 3, "center", "bottom"),
             (0, -r - 3, "center", "top"),
-            *_beyond(r, 3),
-            *_beyond(r, 14),
+            *((side * r, up * (r + gap), ha, va) for side, up, gap, ha, va in corners),
         ):
             text = beside(ax, names[i], (x[i], y[i]), (dx, dy), ha=ha, va=va)
             extent = text.get_window_extent(renderer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +36,6 @@ from .frame import (
 )
 from .lettering import beside, measure
 from .note import Note, annotate, numbers
-
-if TYPE_CHECKING:
-    from matplotlib.path import Path
 
 BINS = 120  # columns of the picture
 TOP = 210.0  # height of the estimates, in CSS pixels
@@ -109,6 +106,21 @@ class _Curve:
         """Analyses with a result."""
         return int(self.ok.sum())
 
+    @property
+    def bins(self) -> _Bins:
+        """The sorted analyses in bins of neighbours."""
+        place = np.flatnonzero(self.ok)
+        order = place[ties.order(self.value[place])]
+        count = min(len(order), BINS)
+        edges = np.round(np.linspace(0, len(order), count + 1))
+        member = np.repeat(np.arange(count), np.diff(edges).astype(int))
+        pieces = np.split(order, edges[1:-1].astype(int))
+        value, lower, upper = (
+            np.array([float(np.median(column[piece])) for piece in pieces])
+            for column in (self.value, self.lower, self.upper)
+        )
+        return _Bins(edges, value, lower, upper, member, order)
+
     def printed(self, value: float) -> str:
         """Print a value in the unit of the quantity."""
         return printing.percent(value) if self.unit == "percent" else printing.number(value)
@@ -178,36 +190,34 @@ def specification_curve(
         raise MetaAnalysisError("a specification curve needs an analysis with a result")
     if mark is not None and not (1 <= mark <= len(curve.value) and curve.ok[mark - 1]):
         raise MetaAnalysisError(f"mark={mark}: no specification with a result has this number")
-    bins, rows = bins_of(curve), _rows(curve)
+    rows = _rows(curve)
     below = 44.0 + sum(row.tall for row in rows)
     tall = TOP + below + 24.0
-    fresh = ax is None
+    # A phone has no room for the choices under the estimates; the table behind has them.
+    narrow = ax is None and width < style.NARROW
     ax = axes_of(ax, width, tall, left=0, right=0, bottom=0, top=0)
     figure, (x0, y0, across, up) = figure_of(ax), room_of_axes(ax)
     note = _claim_note if isinstance(result, ClaimMultiverse) else _plain_note
     annotate(ax, note(result, curve))  # type: ignore[arg-type]
-    if fresh and width < style.NARROW:
-        # A phone has no room for the choices under the estimates; the table behind has them.
+    left = 12.0 + max(measure(figure, row.label) for row in rows) + 10.0
+    wide = across - left - RIGHT
+    if narrow:
         figure.set_size_inches(width / 72, (TOP + 60.0) / 72)
         place_axes(ax, 44.0, 30.0, width - 56.0, TOP)
-        draw_estimates(ax, curve, bins)
-        if mark is not None:
-            draw_mark(ax, curve, bins, mark, "published analysis")
-        return ax
-    left = 12.0 + max(measure(figure, row.label) for row in rows) + 10.0
-    if across < left + RIGHT + 200.0 or up < tall - 1e-6:
+    elif wide < 200.0 or up < tall - 1e-6:
         raise MetaAnalysisError(
             f"the axes have {across:.0f} x {up:.0f} px; this specification curve needs "
             f"{left + RIGHT + 200.0:.0f} x {tall:.0f}"
         )
-    wide = across - left - RIGHT
-    place_axes(ax, x0 + left, y0 + up - 24.0 - TOP, wide, TOP)
-    draw_estimates(ax, curve, bins)
+    else:
+        place_axes(ax, x0 + left, y0 + up - 24.0 - TOP, wide, TOP)
+    draw_estimates(ax, curve)
     if mark is not None:
-        draw_mark(ax, curve, bins, mark, "published analysis")
-    board = figure.add_axes((0, 0, 1, 1))
-    place_axes(board, x0 + left, y0, wide, below - 30.0)
-    _dashboard(board, curve, rows, bins, left, wide)
+        draw_mark(ax, curve, mark, "published analysis")
+    if not narrow:
+        board = figure.add_axes((0, 0, 1, 1))
+        place_axes(board, x0 + left, y0, wide, below - 30.0)
+        _dashboard(board, curve, rows, left, wide)
     return ax
 
 
@@ -270,22 +280,6 @@ def _of_multiverse(result: MultiverseResult, subject: Subject) -> _Curve:
     )  # fmt: skip
 
 
-def bins_of(result: _Curve) -> _Bins:
-    """Put the sorted analyses into bins of neighbours."""
-    place = np.flatnonzero(result.ok)
-    order = place[ties.order(result.value[place])]
-    n = len(order)
-    count = min(n, BINS)
-    edges = np.round(np.linspace(0, n, count + 1))
-    member = np.repeat(np.arange(count), np.diff(edges).astype(int))
-    pieces = np.split(order, edges[1:-1].astype(int))
-    value, lower, upper = (
-        np.array([float(np.median(column[piece])) for piece in pieces])
-        for column in (result.value, result.lower, result.upper)
-    )
-    return _Bins(edges, value, lower, upper, member, order)
-
-
 def _rows(curve: _Curve) -> list[_Row]:
     rows = [_Row("head", "The claim")] if curve.verdicts else []
     rows += [_Row("claim", label, *found) for label, found in curve.verdicts.items()]
@@ -298,8 +292,9 @@ def _rows(curve: _Curve) -> list[_Row]:
     return rows
 
 
-def draw_estimates(ax: Axes, curve: _Curve, bins: _Bins, name: str | None = None) -> None:
+def draw_estimates(ax: Axes, curve: _Curve, name: str | None = None) -> None:
     """Draw the sorted estimates with their intervals."""
+    bins = curve.bins
     middle = (bins.edges[:-1] + bins.edges[1:]) / 2
     ax.vlines(
         middle, bins.lower, bins.upper, colors=style.QUIET.light, lw=1.0, alpha=0.55, zorder=2,
@@ -335,9 +330,9 @@ def draw_estimates(ax: Axes, curve: _Curve, bins: _Bins, name: str | None = None
     ax.set_xlabel(f"{printing.count(curve.count)} analyses, sorted by estimate", labelpad=6)
 
 
-def draw_mark(ax: Axes, curve: _Curve, bins: _Bins, mark: int, label: str) -> None:
+def draw_mark(ax: Axes, curve: _Curve, mark: int, label: str) -> None:
     """Point one specification out, with its value."""
-    at = float(np.flatnonzero(bins.order == mark - 1)[0]) + 0.5
+    at = float(np.flatnonzero(curve.bins.order == mark - 1)[0]) + 0.5
     value, high = float(curve.value[mark - 1]), ax.get_ylim()[1]
     ink = style.INK.light
     ax.plot(
@@ -363,11 +358,10 @@ def _ratio_ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def _dashboard(
-    board: Axes, curve: _Curve, rows: list[_Row], bins: _Bins, left: float, wide: float
-) -> None:
+def _dashboard(board: Axes, curve: _Curve, rows: list[_Row], left: float, wide: float) -> None:
     from matplotlib.patches import PathPatch
 
+    bins = curve.bins
     heights = np.cumsum([row.tall for row in rows])
     end = bins.edges[-1]
     board.set_xlim(0, end)
@@ -398,7 +392,7 @@ def _dashboard(
         write(columns[1], base, row.second)
 
 
-def _steps(bins: _Bins, share: Array, base: float) -> Path:
+def _steps(bins: _Bins, share: Array, base: float) -> Any:
     """Outline of a bar for each stretch of bins with a share."""
     from matplotlib.path import Path
 
@@ -433,7 +427,7 @@ def _plain_note(result: MultiverseResult, curve: _Curve) -> Note:
         "Specification curve",
         f"Specification curve of {number}. {span}.{most}{printing.capital(lack)}",
         f"{span}, in {number}.{most}{lack}",
-        _table(lines, "percent" if curve.unit == "percent" else "number", "Median estimate"),
+        _table(lines, curve),
     )
 
 
@@ -452,22 +446,19 @@ def _claim_note(result: ClaimMultiverse, curve: _Curve) -> Note:
     if moved["share"].iloc[0] > 0:
         caption += f" The choice that moves the estimate most is the {first}."
         alt += f" The estimates depend most on the {first}."
-    made = (
-        _table(result.by_choice(), "percent", "Median estimate")
-        if claim.unit == "percent"
-        else _table(result.by_choice(), "number", "Median estimate, ratio")
-    )
-    return Note("Specification curve", alt, caption, made)
+    ratio = "" if claim.unit == "percent" else ", ratio"
+    return Note("Specification curve", alt, caption, _table(result.by_choice(), curve, ratio))
 
 
-def _table(lines: Any, unit: str, median: str) -> Table:
+def _table(lines: Any, curve: _Curve, tail: str = "") -> Table:
+    unit = "percent" if curve.unit == "percent" else "number"
     return numbers(
         lines,
         "What each choice does: the numbers behind the figure",
         {
             "choice": "", "level": "", "analyses": "count",
             "supporting": ("Estimate supports", "percent"),
-            "certain": ("Interval supports", "percent"), "median": (median, unit),
+            "certain": ("Interval supports", "percent"), "median": (f"Median estimate{tail}", unit),
         },
         groups="choice",
     )  # fmt: skip

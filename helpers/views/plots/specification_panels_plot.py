@@ -11,7 +11,7 @@ from . import style
 from .frame import Axes, axes_of, figure_of, place_axes, room_of_axes
 from .lettering import wrapped
 from .note import Note, annotate, numbers
-from .specification_curve_plot import bins_of, curve_of_claim, draw_estimates, draw_mark
+from .specification_curve_plot import curve_of_claim, draw_estimates, draw_mark
 
 PANEL, LEFT, RIGHT, BELOW, TOP = 246.0, 46.0, 14.0, 34.0, 78.0  # CSS pixels
 
@@ -68,11 +68,10 @@ def specification_panels(
         left, bottom = x0 + column * wide + LEFT, y0 + (down - 1 - row) * tall + BELOW
         place_axes(panel, left, bottom, wide - LEFT - RIGHT, tall - BELOW - TOP)
         curve = curve_of_claim(result)
-        bins = bins_of(curve)
         ratio = "Ratio, logarithmic scale" if curve.unit == "ratio" else None
-        draw_estimates(panel, curve, bins, ratio)
+        draw_estimates(panel, curve, ratio)
         if marks and title in marks:
-            draw_mark(panel, curve, bins, marks[title], "published")
+            draw_mark(panel, curve, marks[title], "published")
         panel.set_xlabel(f"{printing.count(curve.count)} analyses", labelpad=6)
         lines = wrapped(figure, [title], 0.92 * (wide - LEFT - RIGHT))
         panel.set_title("\n".join(lines[:2]), pad=31, size=style.size("text"))

@@ -12,24 +12,20 @@ from ... import printing
 from ...engine.normal.prediction import displayed_prediction
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
-from .frames import numbers, require, table
+from .frames import numbers, require
 from .markup import Table
 
 
 def pooled_table(
-    fits: Any,
-    caption: str = "Pooled estimates",
-    *,
-    name: str | None = None,
-    subject: Subject = NEUTRAL,
+    fits: Mapping[str, Any], caption: str = "Pooled estimates", *, subject: Subject = NEUTRAL
 ) -> Table:
     """Print pooled estimates below each other.
 
     Parameters
     ----------
-    fits : PoolResult, SubgroupResult, mapping of label to PoolResult, or iterable of PoolResult
-        All pool proportions, or none does. An iterable is labelled by model.
-    caption, name : str, optional
+    fits : mapping of label to PoolResult
+        All pool proportions, or none does.
+    caption : str, optional
         As in :func:`table`.
     subject : Subject
         What studies and counts are called.
@@ -47,10 +43,9 @@ def pooled_table(
     >>> pooled_table({"three studies": fit}).name
     'table-pooled-estimates'
     """
-    named = _named(fits)
-    if not named:
+    if not fits:
         raise MetaAnalysisError("pooled_table() needs at least one result")
-    kinds = {fit.n is None for fit in named.values()}
+    kinds = {fit.n is None for fit in fits.values()}
     if len(kinds) > 1:
         raise UnsupportedError("pooled_table() cannot mix proportions and other effects")
     plain = kinds.pop()
@@ -60,7 +55,7 @@ def pooled_table(
         return printing.between(pair[0] * factor, pair[1] * factor, digits)
 
     lines, notes = [], []
-    for label, fit in named.items():
+    for label, fit in fits.items():
         line: dict[str, Any] = {"analysis": label, "k": fit.k}
         if not plain:
             line |= {"events": fit.events, "n": fit.n}
@@ -71,7 +66,7 @@ def pooled_table(
             notes.append(f"{label}: no prediction interval ({reason})")
         lines.append(line | {"tau2": fit.tau2, "I2": fit.heterogeneity.I2})
         notes += [f"{label}: {caution.message}" for caution in fit.cautions]
-    levels = printing.listing(dict.fromkeys(f"{100 * fit.level:g}" for fit in named.values()))
+    levels = printing.listing(dict.fromkeys(f"{100 * fit.level:g}" for fit in fits.values()))
     return numbers(
         lines,
         caption,
@@ -83,8 +78,7 @@ def pooled_table(
             "prediction": (f"{levels}% prediction interval", ""),
             "tau2": ("τ²", "number3"), "I2": (f"I²{printing.IN_PERCENT}", "number1"),
         },
-        notes=[*_methods(named.values()), *dict.fromkeys(notes)],
-        name=name,
+        notes=[*_methods(fits.values()), *dict.fromkeys(notes)],
     )  # fmt: skip
 
 
@@ -99,44 +93,19 @@ def _methods(fits: Iterable[Any]) -> list[str]:
     return list(dict.fromkeys(str(fit.methods()) for fit in largest.values()))
 
 
-def _named(fits: Any) -> dict[str, Any]:
-    if hasattr(fits, "groups"):
-        groups = {str(level): fit for level, fit in fits.groups.items()}
-        return {**groups, "All": fits.overall}
-    if isinstance(fits, Mapping):
-        return {str(label): fit for label, fit in fits.items()}
-    if hasattr(fits, "estimate"):
-        return {str(fits.model): fits}
-    listed = list(fits)
-    named = {str(fit.model): fit for fit in listed}
-    if len(named) < len(listed):
-        raise MetaAnalysisError(
-            "pooled_table() cannot tell fits of one model apart: give a mapping from label to fit"
-        )
-    return named
-
-
 def comparison_table(
-    frame: pd.DataFrame,
-    caption: str = "Ours beside the published values",
-    *,
-    digits: int = 5,
-    name: str | None = None,
-    **options: Any,
+    frame: pd.DataFrame, caption: str = "Ours beside the published values", *, digits: int = 5
 ) -> Table:
     """Print our values beside published ones and count the digits that agree.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns quantity, ours, published; further columns (such as a reason why the rest
-        differs) are printed after them. A published value may be missing.
-    caption, name : str, optional
+        Columns quantity, ours, published; a published value may be missing.
+    caption : str, optional
         As in :func:`table`.
     digits : int
         Significant digits to print.
-    **options
-        Handed to :func:`table`.
 
     Returns
     -------
@@ -159,19 +128,10 @@ def comparison_table(
         pd.NA if pd.isna(ours) or pd.isna(theirs) else printing.agreeing_digits(ours, theirs)
         for ours, theirs in zip(frame["ours"], frame["published"], strict=True)
     ]
-    rest = [c for c in frame.columns if c not in ("quantity", "ours", "published")]
-    shown = frame[["quantity", "ours", "published"]].assign(
-        agree=pd.array(agree, dtype="Int64"), **{column: frame[column] for column in rest}
-    )
     show = partial(printing.significant, digits=digits)
-    formats = {
-        "ours": show,
-        "published": show,
-        "agree": printing.digits_text,
-        **options.pop("formats", {}),
-    }
-    labels = {
-        "agree": "Digits that agree",
-        **options.pop("labels", {}),
-    }
-    return table(shown, caption, formats=formats, labels=labels, name=name, **options)
+    return numbers(
+        frame.assign(agree=pd.array(agree, dtype="Int64")),
+        caption,
+        {"quantity": "", "ours": show, "published": show}
+        | {"agree": ("Digits that agree", printing.digits_text)},
+    )
