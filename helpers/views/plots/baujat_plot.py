@@ -63,14 +63,14 @@ def baujat(
     drawn = frame[np.isfinite(frame[["contribution", "influence"]]).all(axis=1)]
     if drawn.empty:
         raise MetaAnalysisError("no study can be left out: there is nothing to draw")
-    far = _ranked(drawn)
+    x, y = drawn["contribution"].to_numpy(float), drawn["influence"].to_numpy(float)
+    far = ties.order(np.hypot(x / _top(x), y / _top(y)), descending=True).tolist()
     ax = axes_of(ax, width, 400, left=66, right=16, bottom=54, top=12)
-    x, y = drawn["contribution"].to_numpy(), drawn["influence"].to_numpy()
     ax.set_xlim(-0.03 * _top(x), 1.12 * _top(x))
     ax.set_ylim(-0.03 * _top(y), 1.12 * _top(y))
     grid_below(ax, "both")
-    ax.xaxis.set_major_locator(round_places(6))
-    ax.yaxis.set_major_locator(round_places(6))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(round_places(6))
     name_axes(
         ax,
         "Contribution to heterogeneity",
@@ -87,13 +87,6 @@ def baujat(
 
 def _top(values: np.ndarray) -> float:
     return float(values.max()) or 1.0
-
-
-def _ranked(drawn: pd.DataFrame) -> list[int]:
-    """Studies from the farthest to the nearest to the origin, axes scaled to their maximum."""
-    scaled = drawn[["contribution", "influence"]].to_numpy(dtype=float)
-    scaled = scaled / [_top(scaled[:, 0]), _top(scaled[:, 1])]
-    return [int(i) for i in ties.order(np.hypot(*scaled.T), descending=True)]
 
 
 def _note(

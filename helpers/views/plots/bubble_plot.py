@@ -21,7 +21,7 @@ from .frame import Axes, axes_of, grid_below
 from .lettering import legend_above, name_marks
 from .note import Note, annotate, numbers
 
-GRID_POINTS = 81
+GRID_POINTS, NAMED = 81, 4
 
 
 @style.themed
@@ -31,7 +31,6 @@ def bubble(
     xlabel: str | None = None,
     subject: Subject = NEUTRAL,
     groups: Mapping[str, str] | None = None,
-    label: int = 4,
     name: Iterable[str] = (),
     ax: Axes | None = None,
     width: float = 720.0,
@@ -46,10 +45,8 @@ def bubble(
         What is across, with its unit; the name of the column by default.
     groups : mapping of study label to level, optional
         Groups, which colour the bubbles.
-    label : int
-        How many studies of largest weight are named.
     name : iterable of str
-        Studies that are named before these: those that the text is about.
+        Studies that the text is about; they are named before the four of largest weight.
     ax, subject, width
         As in :func:`helpers.plots.forest`.
 
@@ -122,7 +119,7 @@ def bubble(
     if unknown:
         raise MetaAnalysisError(f"name={unknown[0]!r}: the fit has no such study")
     first = [labels.index(study) for study in name]
-    name_marks(ax, x, y, np.sqrt(area) / 2 + 2, labels, [*first, *order[:label]])
+    name_marks(ax, x, y, np.sqrt(area) / 2 + 2, labels, [*first, *order[:NAMED]])
     if palette:
         marks = [
             Line2D([], [], ls="", marker="o", ms=9, mec="none", mfc=colour.light)

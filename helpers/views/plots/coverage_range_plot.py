@@ -88,7 +88,7 @@ def coverage_range(
         ax.set_yticks(y, fit_names(ax, names))
         for at, text in zip(y, values, strict=True):
             beside(ax, text, (1, at), (16, 0), xycoords=("axes fraction", "data"))
-    annotate(ax, _note(coverage, level, subject))
+    annotate(ax, _note(coverage, lowest, mean, level, subject))
     return ax
 
 
@@ -100,11 +100,12 @@ def _lowest(coverage: pd.DataFrame) -> pd.Series:
     return pd.Series(found)
 
 
-def _note(coverage: pd.DataFrame, level: float, subject: Subject) -> Note:
+def _note(
+    coverage: pd.DataFrame, lowest: pd.Series, mean: pd.Series, level: float, subject: Subject
+) -> Note:
     n, p = int(coverage.attrs["n"]), coverage.index.to_numpy(float)
     people = printing.counted(n, subject.person, subject.people)
     within, below = (float(p.min()), float(p.max())), (coverage < level).mean()
-    lowest, mean = _lowest(coverage), coverage.mean()
     worst, best = (str(lowest.index[pick(lowest)]) for pick in (ties.smallest, ties.largest))
     said = printing.listing(
         f"{name} {printing.percent(lowest[name])} and {printing.percent(mean[name])} (below the "

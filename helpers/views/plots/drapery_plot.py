@@ -60,11 +60,10 @@ def drapery(fit: Any, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
     reach = 2.2 * points.se
     low = min(float((points.yi - reach).min()), points.mu - 4 * fit.se)
     high = max(float((points.yi + reach).max()), points.mu + 4 * fit.se)
-    handles, names = [], []
     new, reason = displayed_prediction(fit, scale="model")
-    if new is not None:
-        strip = ax.axvspan(*new, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
-        handles, names = [strip], ["prediction interval"]
+    strips = [] if new is None else [
+        ax.axvspan(*new, color=style.GRID.light, lw=0, alpha=0.5, zorder=0)
+    ]  # fmt: skip
     for i, (effect, error) in enumerate(zip(points.yi, points.se, strict=True)):
         (drawn,) = ax.plot(
             *_curve(float(effect), float(error), low, high), color=style.QUIET.light, lw=0.7,
@@ -80,7 +79,8 @@ def drapery(fit: Any, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
     fixed_ticks(ax.yaxis, (0.05, 0.2, 0.4, 0.6, 0.8, 1.0))
     name_axes(ax, up="p-value (two-sided)")
     grid_below(ax)
-    key_above(ax, [pooled, drawn, *handles], ["pooled", "studies", *names])
+    names = ["pooled", "studies", "prediction interval"]
+    key_above(ax, [pooled, drawn, *strips], names[: 2 + len(strips)])
     annotate(ax, _note(fit, points, reason))
     return ax
 

@@ -29,13 +29,9 @@ from .lettering import key_above, measure
 from .note import Note, annotate, numbers
 from .points import Z95, Points, effect_axis, points_of
 
-Vertical = Literal["se", "inverse-variance", "n"]
+Vertical = Literal["se", "n"]
 
-_LABEL = {
-    "se": "Standard error",
-    "inverse-variance": "Inverse variance",
-    "n": "{people} (logarithmic scale)",
-}
+_LABEL = {"se": "Standard error", "n": "{people} (logarithmic scale)"}
 _LEVELS = (0.1, 0.05, 0.01)
 # Opacity of the regions between the levels, from the inside out.
 _DEPTH = {"p > 0.10": 0.9, "0.05 to 0.10": 0.55, "0.01 to 0.05": 0.3}
@@ -53,13 +49,13 @@ def funnel(
     ax: Axes | None = None,
     width: float = 720.0,
 ) -> Axes:
-    """Draw effects against their standard errors, inverse variances or sample sizes.
+    """Draw effects against their standard errors or sample sizes.
 
     Parameters
     ----------
     fit : PoolResult
         Its included studies are the points, its `mu` the centre.
-    vertical : {"se", "inverse-variance", "n"}
+    vertical : {"se", "n"}
         Up means more precise or larger. For proportions the sample size is the axis that the
         result of a study cannot move (Hunter et al. 2014).
     contours : bool
@@ -107,7 +103,7 @@ def funnel(
     centre = None
     if contours:
         centre = 0.0 if points.measure.kind == "effect" else points.mu
-    grid, error = _grid(points, vertical, filled)
+    grid, error = _grid(points, vertical)
     key: list[tuple[Any, str]] = []
     if error is not None and centre is not None:
         key += _contours(ax, grid, error, centre)
@@ -116,7 +112,7 @@ def funnel(
     ax.axvline(points.mu, color=style.INK.light, lw=1.0, zorder=2)
     look: dict[str, Any] = {"s": 30, "zorder": 4, "clip_on": False}
     studies = ax.scatter(
-        points.yi, _heights(points, vertical), color=style.INK.light,
+        points.yi, points.se if vertical == "se" else points.n, color=style.INK.light,
         edgecolors=style.SURFACE.light, linewidths=0.6, gid="marks-studies", **look,
     )  # fmt: skip
     images = []
@@ -124,8 +120,8 @@ def funnel(
         frame = filled.studies[filled.studies["filled"]]
         se = np.sqrt(frame["vi"].to_numpy(float))
         made = ax.scatter(
-            frame["yi"], se if vertical == "se" else 1.0 / se**2, facecolors="none",
-            edgecolors=style.INK.light, linewidths=1.2, gid="marks-filled", **look,
+            frame["yi"], se, facecolors="none", edgecolors=style.INK.light, linewidths=1.2,
+            gid="marks-filled", **look,
         )  # fmt: skip
         images = [(made, "filled in")]
     key = [(studies, subject.studies), *images, *key]
@@ -191,15 +187,7 @@ def _check(
         )
 
 
-def _heights(points: Points, vertical: str) -> Array:
-    if vertical == "se":
-        return points.se
-    if vertical == "inverse-variance":
-        return 1.0 / points.se**2
-    return np.ones(0) if points.n is None else points.n
-
-
-def _grid(points: Points, vertical: str, filled: TrimAndFill | None) -> tuple[Array, Array | None]:
+def _grid(points: Points, vertical: str) -> tuple[Array, Array | None]:
     """Places along the vertical axis, and the standard error of a study there."""
     if vertical == "n" and points.n is not None:
         sizes = np.geomspace(points.n.min() / 1.4, points.n.max() * 1.4, 200)
@@ -208,12 +196,8 @@ def _grid(points: Points, vertical: str, filled: TrimAndFill | None) -> tuple[Ar
         rate = float(points.measure.inverse(points.mu))
         return sizes, np.sqrt(points.measure.variance(rate * sizes, sizes))
     # Images have the variances of their originals: they need no room of their own.
-    largest = float(points.se.max())
-    if vertical == "se":
-        error = np.linspace(0.0, 1.06 * largest, 200)
-        return error, error
-    information = np.linspace(0.9 / largest**2, 1.05 / float(points.se.min()) ** 2, 400)
-    return information, 1.0 / np.sqrt(information)
+    error = np.linspace(0.0, 1.06 * float(points.se.max()), 200)
+    return error, error
 
 
 def _vertical(ax: Axes, vertical: str, grid: Array, subject: Subject) -> None:
@@ -222,10 +206,6 @@ def _vertical(ax: Axes, vertical: str, grid: Array, subject: Subject) -> None:
     low, high = float(grid.min()), float(grid.max())
     if vertical == "se":
         ax.set_ylim(high, 0.0)
-    elif vertical == "inverse-variance":
-        ax.set_ylim(0.0, high)
-        if high >= 1000:
-            ax.yaxis.set_major_formatter("{x:,.0f}")
     else:
         ax.set_yscale("log")
         ax.set_ylim(low, high)
@@ -276,7 +256,7 @@ def _note(
 ) -> Note:
     k = len(points.labels)
     studies = printing.counted(k, *noun)
-    unit = {"se": "standard error", "inverse-variance": "inverse variance", "n": "sample size"}
+    by = "standard error" if vertical == "se" else "sample size"
     low, high = points.shown(float(points.yi.min())), points.shown(float(points.yi.max()))
     limited = vertical != "n" or points.percent
     if limited:
@@ -290,7 +270,7 @@ def _note(
             f"95% of {noun[1]} with one true value."
         ]
     else:
-        said = [f"{studies.capitalize()} by {unit[vertical]}."]
+        said = [f"{studies.capitalize()} by {by}."]
     if centre is not None and limited:
         said.append(f"Shaded: p-values of a test of each {noun[0]} against {points.shown(centre)}.")
     if filled is not None:
@@ -306,7 +286,7 @@ def _note(
     return Note(
         "Funnel plot",
         f"Funnel plot of {studies} around the pooled {points.shown(points.mu)}, by "
-        f"{unit[vertical]}. Estimates range from {low} to {high}. {' '.join(said)}",
+        f"{by}. Estimates range from {low} to {high}. {' '.join(said)}",
         " ".join(said),
         _table(points, noun),
     )

@@ -57,31 +57,28 @@ def leave_one_out_strip(
     if frame.empty:
         raise MetaAnalysisError("no subset of the studies has an estimate: nothing to draw")
     values = frame["estimate"].to_numpy(float)
-    ends = {
-        pick: (str(frame.index[place]), float(values[place]))
-        for pick, place in (
-            ("lowest", ties.smallest(values)),
-            ("highest", ties.largest(values)),
-        )
-    }
+    low, high = (
+        (str(frame.index[place]), float(values[place]))
+        for place in (ties.smallest(values), ties.largest(values))
+    )
     ax = axes_of(ax, width, HEIGHT, left=SIDE, right=SIDE, bottom=48, top=6)
     every = [*values, *fit.ci]
     pad = 0.04 * (max(every) - min(every)) or 0.05
-    low, high = min(every) - pad, max(every) + pad
-    ax.set_xlim(max(low, 0.0) if fit.n is not None else low, high)
+    least = min(every) - pad
+    ax.set_xlim(max(least, 0.0) if fit.n is not None else least, max(every) + pad)
     ax.set_ylim(0, 1)
     ax.plot(
         fit.ci, [0.12, 0.12], color=style.GRID.light, lw=9, solid_capstyle="butt", gid="interval"
     )
     ax.vlines(values, 0.05, 0.42, color=style.QUIET.light, lw=1.2, alpha=0.8, gid="without")
-    _name(ax, f"Without {ends['lowest'][0]}", ends["lowest"][1], fit, 0.52, "right", style.ACCENT)
-    _name(ax, f"Without {ends['highest'][0]}", ends["highest"][1], fit, 0.69, "left", style.ACCENT)
+    _name(ax, f"Without {low[0]}", low[1], fit, 0.52, "right", style.ACCENT)
+    _name(ax, f"Without {high[0]}", high[1], fit, 0.69, "left", style.ACCENT)
     _name(ax, f"All {printing.count(fit.k)}", fit.estimate, fit, 0.88, "left", style.INK)
     round_ticks(ax.xaxis, ax.get_xlim(), 7, 100 if fit.n is not None else 1)
     ax.set_yticks([])
     name_axes(ax, f"Pooled {printing.lower(subject.outcome)}{', %' if fit.n is not None else ''}")
     grid_below(ax, "x", hide=("left",))
-    annotate(ax, _note(fit, frame, ends, subject), subject)
+    annotate(ax, _note(fit, frame, low, high, subject), subject)
     return ax
 
 
@@ -111,13 +108,12 @@ def _shown(value: float, fit: Any) -> str:
 
 
 def _note(
-    fit: Any, frame: pd.DataFrame, ends: dict[str, tuple[str, float]], subject: Subject
+    fit: Any, frame: pd.DataFrame, low: tuple[str, float], high: tuple[str, float], subject: Subject
 ) -> Note:
     what, number = printing.lower(subject.outcome), printing.counted(fit.k, *subject.noun)
-    (least, low), (most, high) = ends["lowest"], ends["highest"]
     finding = (
-        f"Whichever {subject.study} is left out, pooled {what} lies between {_shown(low, fit)} "
-        f"(without {least}) and {_shown(high, fit)} (without {most}); with all it is "
+        f"Whichever {subject.study} is left out, pooled {what} lies between {_shown(low[1], fit)} "
+        f"(without {low[0]}) and {_shown(high[1], fit)} (without {high[0]}); with all it is "
         f"{_shown(fit.estimate, fit)}."
     )
     inside = int(((frame["estimate"] >= fit.ci.lower) & (frame["estimate"] <= fit.ci.upper)).sum())

@@ -42,7 +42,6 @@ def lines(
     x: str,
     reference: float | None = None,
     log: bool = False,
-    digits: int | None = None,
     ax: Axes | None = None,
     width: float = 720.0,
     **words: Unpack[LineWords],
@@ -60,8 +59,6 @@ def lines(
         A fraction drawn as a line, such as the nominal level or the truth.
     log : bool
         Whether the distance across is logarithmic.
-    digits : int, optional
-        Decimals of the percentages in the alternative text; one where all are below a tenth.
     ax, width
         As in :func:`helpers.plots.forest`.
     **words : str
@@ -90,7 +87,6 @@ def lines(
     """
     refuse_unknown("lines", words, LineWords)
     _check(curves, x, words, reference is not None)
-    digits = (1 if float(curves["value"].max()) < 0.1 else 0) if digits is None else digits
     across = np.unique(curves[x].to_numpy(float))
     ax = axes_of(ax, width, 390.0, left=64, right=24, bottom=56, top=48)
     handles: list[Any] = []
@@ -117,11 +113,13 @@ def lines(
     ax.set_ylim(bottom=0.0)
     kept = _ticks(across, room_of_axes(ax)[2], log=log)
     fixed_ticks(ax.xaxis, kept, lambda at: _shown(at, across))
-    ax.yaxis.set_major_formatter(lambda at, _: _tick(at, ax.get_ylim()[1]))
+    ax.yaxis.set_major_formatter(
+        lambda at, _: printing.percent(at, 0 if ax.get_ylim()[1] > 0.1 or not at else 1)
+    )
     name_axes(ax, words["x_label"], words["y_label"])
     grid_below(ax, "y")
     key_above(ax, handles, names)
-    annotate(ax, _note(curves, x, across, reference, digits, words))
+    annotate(ax, _note(curves, x, across, reference, words))
     return ax
 
 
@@ -159,19 +157,14 @@ def _shown(at: float, across: np.ndarray) -> str:
     return printing.count(at) if float(at).is_integer() else printing.number(at, 1)
 
 
-def _tick(at: float, top: float) -> str:
-    return printing.percent(at, 0 if top > 0.1 or not at else 1)
-
-
 def _note(
     curves: pd.DataFrame,
     x: str,
     across: np.ndarray,
     reference: float | None,
-    digits: int,
     words: LineWords,
 ) -> Note:
-    said = []
+    digits, said = 1 if float(curves["value"].max()) < 0.1 else 0, []
     for name, part in curves.groupby("curve", sort=False):
         ends = [
             f"{printing.percent(float(value), digits)} at {_shown(at, across)}"

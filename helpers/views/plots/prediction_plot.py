@@ -23,7 +23,6 @@ LEFT, RIGHT, BELOW, BAR = 12.0, 20.0, 50.0, 50.0
 def prediction(
     fit: Any,
     *,
-    method: str | None = None,
     ax: Axes | None = None,
     subject: Subject = NEUTRAL,
     width: float = 540.0,
@@ -34,8 +33,6 @@ def prediction(
     ----------
     fit : PoolResult
         A random-effects model or GLMM.
-    method : str, optional
-        Of ``fit.prediction_interval``.
     ax : Axes, optional
         Where to draw; a new figure, as tall as its stacks of studies, by default.
     subject, width
@@ -65,7 +62,7 @@ def prediction(
     >>> show(prediction(fit), "new-study")  # doctest: +ELLIPSIS
     Five studies on one axis ...
     """
-    expected, reason = displayed_prediction(fit, method=method)
+    expected, reason = displayed_prediction(fit)
     if fit.model == "common":
         raise UnsupportedError(f"no prediction interval: {reason}; use model='random' or 'glmm'")
     subject = subject.of_measure(fit.measure)

@@ -79,23 +79,20 @@ def specification_panels(
     return ax
 
 
-def _finding(results: Mapping[str, ClaimMultiverse]) -> str:
+def _note(results: Mapping[str, ClaimMultiverse]) -> Note:
     whole = [r.share_supporting.count == r.share_supporting.of for r in results.values()]
     secure = [r.share_certain.count == r.share_certain.of for r in results.values()]
     if len(results) == 1:
         first, second = ("every" if all(found) else "not every" for found in (whole, secure))
-        return (
+        finding = (
             f"{printing.capital(first)} analysis supports the claim by its estimate, and {second} "
             "one by its whole interval."
         )
-    return (
-        f"Every analysis supports {printing.of_total(sum(whole), len(results))} claims by its "
-        f"estimate, and {printing.of_total(sum(secure), len(results))} by its whole interval."
-    )
-
-
-def _note(results: Mapping[str, ClaimMultiverse]) -> Note:
-    finding = _finding(results)
+    else:
+        finding = (
+            f"Every analysis supports {printing.of_total(sum(whole), len(results))} claims by its "
+            f"estimate, and {printing.of_total(sum(secure), len(results))} by its whole interval."
+        )
     said = "; ".join(f"{title}: {result.sentence}" for title, result in results.items())
     return Note(
         "Small specification curves",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .... import printing, ties
@@ -44,14 +44,13 @@ def pooled(fit: Any, subject: Subject) -> str:
     return printing.estimate(fit, unit=subject.unit(fit))
 
 
-def _expected(rows: list[Row], whole: Any, subject: Subject) -> Iterator[str]:
-    """Say what a new study may be expected to have, where there is a prediction interval."""
+def _predicted(rows: list[Row], whole: Any, subject: Subject) -> Iterator[tuple[str, str]]:
+    """Give label and limits of the prediction interval, where there is one."""
+    unit = subject.unit(whole)
     for row in rows:
-        if row.kind == "prediction" and _finite(row.lower, row.upper):
-            yield (
-                f"The true value of a new, similar {subject.study} is expected to lie from "
-                f"{_bounds(row, whole, subject)} ({row.label})."
-            )
+        limits = row.lower, row.upper
+        if row.kind == "prediction" and np.isfinite(limits).all():
+            yield row.label, printing.value_range(limits, unit, printing.places_in(whole, unit))
 
 
 def _ends(result: Any) -> tuple[tuple[str, Any], tuple[str, Any]]:
@@ -78,10 +77,8 @@ def groups_note(
     number = printing.counted(whole.k, *subject.noun)
     by = printing.listing(printing.lower(heading) for heading in results)
     title = f"Forest plot of {printing.lower(subject.outcome)} by {by}"
-    alt, caption = (
-        [f"{title}."],
-        [f"{subject.outcome} was {pooled(whole, subject)} in {number}."],
-    )
+    alt = [f"{title}."]
+    caption = [f"{subject.outcome} was {pooled(whole, subject)} in {number}."]
     for heading, result in results.items():
         each = [f"{level} {pooled(fit, subject)}" for level, fit in result.groups.items()]
         alt.append(f"{heading}: {'; '.join(each)}.")
@@ -103,7 +100,11 @@ def groups_note(
         else:
             caption.append(f"{printing.capital(by_one)} it {ranged}")
     alt.append(f"In all {subject.studies} it was {pooled(whole, subject)}.")
-    alt += _expected(rows, whole, subject)
+    alt += [
+        f"The true value of a new, similar {subject.study} is expected to lie from {limits} "
+        f"({label})."
+        for label, limits in _predicted(rows, whole, subject)
+    ]
     caption.append("Diamonds are pooled estimates, each from a separate model.")
     return Note(title, " ".join(alt), " ".join(caption), _table(whole, rows, notes, subject))
 
@@ -128,9 +129,7 @@ def _alt(result: Any, rows: list[Row], subject: Subject) -> str:
         )
     parts.append(f"Pooled estimate {pooled(whole, subject)}.")
     parts += [
-        f"{printing.capital(row.label)} {_bounds(row, whole, subject)}."
-        for row in rows
-        if row.kind == "prediction" and _finite(row.lower, row.upper)
+        f"{printing.capital(label)} {limits}." for label, limits in _predicted(rows, whole, subject)
     ]
     if is_grouped(result):
         each = [
@@ -144,15 +143,6 @@ def _alt(result: Any, rows: list[Row], subject: Subject) -> str:
     if lost:
         parts.append(f"{printing.counted(lost, *subject.noun).capitalize()} could not be pooled.")
     return " ".join(parts)
-
-
-def _finite(*values: float) -> bool:
-    return all(math.isfinite(value) for value in values)
-
-
-def _bounds(row: Row, whole: Any, subject: Subject) -> str:
-    unit = subject.unit(whole)
-    return printing.value_range((row.lower, row.upper), unit, printing.places_in(whole, unit))
 
 
 def _caption(result: Any, subject: Subject) -> str:
