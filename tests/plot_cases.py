@@ -197,8 +197,7 @@ def lines(frame, x="x"):
         y_label="Share",
         title="Shares",
         caption="They rise.",
-        reference=0.5,
-        reference_label="one half",
+        reference=("one half", 0.5),
     )
 
 

@@ -164,18 +164,6 @@ def test_estimates_take_their_unit_from_the_result():
     assert printing.estimate(plain) == f"{MINUS}1.23 (95%{HARD}CI {MINUS}2.00 to 0.50)"
 
 
-def test_a_prediction_interval_passes_its_options_on_and_prints_their_level():
-    asked = {}
-
-    def predict(**options):
-        asked.update(options)
-        return (0.0259, 0.1682), ""
-
-    text = printing.prediction(result(displayed_prediction=predict), level=0.9, method="normal")
-    assert text == f"90%{HARD}prediction interval 2.6 to 16.8%"
-    assert asked == {"level": 0.9, "method": "normal"}
-
-
 @pytest.mark.parametrize(
     ("ours", "published", "digits"),
     [

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import MetaAnalysisError, UnsupportedError
 from .numbers import count, number, p_value
-from .units import PER, Unit, as_percent, interval, percent, places, value
+from .units import Unit, as_percent, interval, percent, places, unit_per, value
 
 
 def unit_of(fit: Any, per: int = 100) -> Unit:
@@ -20,13 +20,7 @@ def unit_of(fit: Any, per: int = 100) -> Unit:
     kind = getattr(fit, "kind", "")
     if kind not in ("proportion", "rate", "effect"):  # tells by its counts
         kind = "effect" if fit.n is None else "proportion"
-    if kind != "proportion":
-        return "number"
-    units: dict[int, Unit] = {100: "percent", 1000: "per_1000", 10_000: "per_10000"}
-    units[100_000] = "per_100000"
-    if per not in units:
-        raise MetaAnalysisError(f"per={per!r}: expected one of {', '.join(map(str, PER))}")
-    return units[per]
+    return unit_per(per) if kind == "proportion" else "number"
 
 
 def places_in(fit: Any, unit: Unit) -> int:
@@ -102,9 +96,7 @@ def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = No
     return f"{value(fit.mean_estimate, unit, digits)} ({bounds})"
 
 
-def prediction(
-    fit: Any, digits: int | None = None, *, unit: Unit | None = None, **options: Any
-) -> str:
+def prediction(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
     r"""Print the prediction interval: where the true value of a new, similar study may lie.
 
     Parameters
@@ -113,8 +105,6 @@ def prediction(
         Anything with ``displayed_prediction()``, ``level`` and ``n``.
     digits, unit
         As in :func:`estimate`.
-    **options
-        Handed to ``fit.displayed_prediction``.
 
     Raises
     ------
@@ -130,13 +120,12 @@ def prediction(
     '95%\xa0prediction interval 2.6 to 16.8%'
     """
     unit = unit or unit_of(fit)
-    level = options.get("level", fit.level)
-    bounds, reason = fit.displayed_prediction(**options)
+    bounds, reason = fit.displayed_prediction()
     if bounds is None:
         raise UnsupportedError(f"no prediction interval: {reason}; pool at least five")
     if digits is None and unit == "number":
         digits = 2
-    return interval(bounds, level, unit=unit, digits=digits, name="prediction interval")
+    return interval(bounds, fit.level, unit=unit, digits=digits, name="prediction interval")
 
 
 def homogeneity_test(fit: Any, name: bool = True) -> str:

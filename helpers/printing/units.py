@@ -22,8 +22,18 @@ _UNITS = {
     "per_100000": (100_000, f" per{HARD}100,000"),
 }
 
-#: People (or person-years) per which a frequency may be given.
-PER = (100, 1000, 10_000, 100_000)
+#: People (or person-years) per which a frequency may be given -> the unit.
+_BY_PEOPLE: dict[int, Unit] = {
+    100: "percent", 1000: "per_1000", 10_000: "per_10000", 100_000: "per_100000",
+}  # fmt: skip
+PER = tuple(_BY_PEOPLE)
+
+
+def unit_per(per: int) -> Unit:
+    """Name the unit of a frequency per so many people."""
+    if per not in _BY_PEOPLE:
+        raise MetaAnalysisError(f"per={per!r}: expected one of {', '.join(map(str, PER))}")
+    return _BY_PEOPLE[per]
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -198,10 +198,10 @@ def lab(key: str, found: pd.DataFrame, *, sizes: Iterable[int] = ()) -> Interact
 
     page = _page(key)
     x, counted, reference = found.columns[0], [int(n) for n in sizes], _reference(page, found)
-    words: dict[str, Any] = {} if reference is None else {"reference_label": page.reference_label}
     drawn = plots.lines(
-        found, x=x, log=page.log, reference=reference, x_label=page.x, y_label=page.y,
-        title=page.title, caption=came_out(key, found), **words,
+        found, x=x, log=page.log, x_label=page.x, y_label=page.y, title=page.title,
+        reference=None if reference is None else (page.reference_label, reference),
+        caption=came_out(key, found),
     )  # fmt: skip
     data = {
         "key": key,

@@ -60,9 +60,9 @@ def test_each_density_has_its_shape(post):
 
 
 def test_probabilities_beyond_thresholds_are_written(post):
-    ax = draw_posterior(post, of="new", thresholds=[0.05, 0.1, 0.15])
+    ax = draw_posterior(post, thresholds=[0.05, 0.1, 0.15])
     words = [text.get_text() for text in ax.texts]
-    assert words == ["above: 75%", "above: 20%", "above: 4%"]
+    assert words[3:] == ["above: 75%", "above: 20%", "above: 4%"]  # of a new study, the second row
     note = note_of(ax)
     assert "75% above 5%" in note.alt
     assert "0.039" in note.table.text
@@ -72,30 +72,26 @@ def test_probabilities_beyond_thresholds_are_written(post):
 def test_words_of_posteriors_stay_apart(post, products, thresholds):
     for ax in (
         draw_posterior(post, thresholds=thresholds),
-        draw_posterior(products, of="mu", thresholds=thresholds),
+        draw_posterior(products, thresholds=thresholds),
     ):
         assert not overlaps(ax)
         assert show(ax, "posterior").alt
 
 
 def test_several_posteriors_have_their_colours(products):
-    ax = draw_posterior(products, of="mu")
+    ax = draw_posterior(products)
     for name, line in zip(products, marked(ax, "density"), strict=True):
         assert line.get_color() == palette.PRODUCT[name].light
 
 
-def test_what_cannot_be_drawn_is_an_error(post, products):
+def test_what_cannot_be_drawn_is_an_error(post):
     effects = posterior(yi=[0.1, 0.2, 0.3], vi=[0.1, 0.1, 0.1])
     with pytest.raises(UnsupportedError, match="plot needs a posterior of proportions"):
         draw_posterior(effects)
-    with pytest.raises(UnsupportedError, match="expected 'mu', 'new' or both"):
-        draw_posterior(post, of="tau")
-    with pytest.raises(UnsupportedError, match="show one quantity"):
-        draw_posterior(products, of=("mu", "new"))
     with pytest.raises(MetaAnalysisError, match="between 0 and 1"):
         draw_posterior(post, thresholds=[5])
     with pytest.raises(MetaAnalysisError, match="no posterior"):
-        draw_posterior({}, of="mu")
+        draw_posterior({})
     with pytest.raises(UnsupportedError, match="need counts"):
         shrinkage(effects)
 

@@ -80,7 +80,7 @@ def test_bad_rows_are_errors(ratios, change, message):
 def test_unknown_units_and_missing_columns_are_errors(ratios):
     with pytest.raises(MetaAnalysisError, match="percent"):
         estimates(ratios, quantity="x", unit="months")
-    with pytest.raises(MetaAnalysisError, match="misses column upper"):
+    with pytest.raises(MetaAnalysisError, match="no column 'upper'"):
         estimates(ratios.drop(columns="upper"), quantity="x")
 
 

@@ -44,9 +44,7 @@ def test_the_band_is_two_standard_errors_wide():
 
 
 def test_the_alternative_text_says_ends_and_reference():
-    note = note_of(
-        lines(curves(), x="studies", reference=0.95, reference_label="promised", **WORDS)
-    )
+    note = note_of(lines(curves(), x="studies", reference=("promised", 0.95), **WORDS))
     assert "Wald: from 80% at 3 to 84% at 40." in note.alt
     assert "promised: 95%." in note.alt
     assert note.caption == "It falls."
@@ -64,7 +62,7 @@ def test_words_do_not_collide(log):
     names = ("double arcsine, harmonic mean", "double arcsine, inverse variance", "one pot")
     frame = curves(names, x=(20, 25, 50, 100, 300, 1000, 3000, 10000, 30000))
     frame["value"] = frame["value"].clip(upper=0.9)
-    ax = lines(frame, x="studies", log=log, reference=0.5, reference_label="truth", **WORDS)
+    ax = lines(frame, x="studies", log=log, reference=("truth", 0.5), **WORDS)
     assert_no_words_collide(ax)
     assert_all_words_inside(ax)
 
@@ -76,24 +74,23 @@ def test_one_point_is_drawn():
 
 
 @pytest.mark.parametrize(
-    ("frame", "options", "words"),
+    ("frame", "words"),
     [
-        (curves().drop(columns="mcse"), {}, "columns mcse"),
-        (curves().iloc[:0], {}, "points"),
-        (curves().assign(value=np.nan), {}, "missing values"),
-        (curves().assign(studies=0.0), {}, "above 0"),
-        (curves(tuple("abcde")), {}, "up to 4 curves"),
-        (curves(), {"reference": 0.5}, "reference_label"),
+        (curves().drop(columns="mcse"), "no column 'mcse'"),
+        (curves().iloc[:0], "points"),
+        (curves().assign(value=np.nan), "missing values"),
+        (curves().assign(studies=0.0), "above 0"),
+        (curves(tuple("abcde")), "up to 4 curves"),
     ],
 )
-def test_what_cannot_be_drawn_is_an_error(frame, options, words):
+def test_what_cannot_be_drawn_is_an_error(frame, words):
     with pytest.raises(MetaAnalysisError, match=words):
-        lines(frame, x="studies", **WORDS, **options)
+        lines(frame, x="studies", **WORDS)
 
 
 def test_long_names_stand_in_two_lines_rather_than_cut():
     names = tuple(f"a method with a rather long name, number {i}" for i in range(3))
-    ax = lines(curves(names), x="studies", reference=0.9, reference_label="promised", **WORDS)
+    ax = lines(curves(names), x="studies", reference=("promised", 0.9), **WORDS)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [*names, "promised"]
     assert_all_words_inside(ax)
     assert_no_words_collide(ax)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from ...errors import MetaAnalysisError
 from ..plots.picture import Picture
@@ -16,26 +15,17 @@ from ..plots.picture import Picture
 #: Scripts and style of the site.
 ASSETS = Path(__file__).parent / "assets"
 
-Kind = Literal["forest", "laboratory", "curve", "whatif", "lab"]
 #: Kind -> scripts that it needs, in order.
-KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "forest": (
-            "common.js",
-            "statistics.js",
-            "glmm.js",
-            "linked.js",
-            "centre.js",
-            "sound.js",
-            "takeaway.js",
-            "forest.js",
-        ),
-        "laboratory": ("common.js", "statistics.js", "laboratory.js"),
-        "curve": ("common.js", "curve.js"),
-        "whatif": ("common.js", "whatif.js"),
-        "lab": ("common.js", "statistics.js", "glmm.js", "kernels.js", "lab.js"),
-    }
-)
+KINDS: Mapping[str, Sequence[str]] = {
+    kind: [f"{name}.js" for name in names.split()]
+    for kind, names in {
+        "forest": "common statistics glmm linked centre sound takeaway forest",
+        "laboratory": "common statistics laboratory",
+        "curve": "common curve",
+        "whatif": "common whatif",
+        "lab": "common statistics glmm kernels lab",
+    }.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Interactive:
     What it shows.
     """
 
-    kind: Kind  # {"forest", "laboratory", "curve", "whatif", "lab"}: Which script takes it over
+    kind: str  # {"forest", "laboratory", "curve", "whatif", "lab"}: Which script takes it over
     title: str  # What it is called on the page
     still: Picture  # What a page without a script shows; with one it stays within reach
     data: Mapping[str, Any] = field(repr=False)  # What the script draws; everything that JSON knows

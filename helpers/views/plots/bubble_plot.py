@@ -19,7 +19,7 @@ from ..tables import Table
 from . import style
 from .frame import Axes, axes_of, grid_below
 from .lettering import legend_above, name_marks
-from .note import Note, annotate, numbers
+from .note import Note, annotate, estimate_column, numbers, shared_places
 
 GRID_POINTS, NAMED = 81, 4
 
@@ -189,7 +189,7 @@ def _fitted(
     named: tuple[str, str],
     unit: printing.Unit,
 ) -> str:
-    digits = _digits(unit, lines["estimate"])
+    digits = shared_places(lines["estimate"], unit)
     shown = [printing.value(v, unit, digits) for v in lines["estimate"]]
     values = moderator.astype(float)
     name, size = named
@@ -219,13 +219,6 @@ def _as_given(moderator: pd.Series[Any]) -> Callable[[float], str]:
     return lambda value: printing.number(value, digits)
 
 
-def _digits(unit: printing.Unit, values: Iterable[float]) -> int:
-    """Count the decimals of values: one of percentages, two of effects and rates."""
-    if unit in ("percent", "number"):
-        return 1 if unit == "percent" else 2
-    return printing.places(*(value * printing.factor_of(unit) / 100 for value in values))
-
-
 def _key(fit: RegressionResult) -> str:
     """Say what line, bands and areas mean."""
     level = printing.percent(fit.level, 0)
@@ -248,22 +241,15 @@ def _table(
     subject: Subject,
     unit: printing.Unit,
 ) -> Table:
-    usual: dict[str, Any] = {"percent": ("Estimate", "percent"), "number": ("Estimate", "number")}
-    digits = _digits(unit, studies["estimate"])
-    other = (
-        f"Estimate{printing.unit_heading(unit)}",
-        lambda value: printing.value(value, unit, digits, bare=True),
-    )
     name, words = named
-    shown = studies.reset_index().assign(moderator=list(moderator))
     return numbers(
-        shown,
+        studies.reset_index().assign(moderator=list(moderator)),
         f"{printing.capital(subject.studies)} by {name}: the numbers behind the figure",
         {
             "study": (printing.capital(subject.study), ""),
-            "moderator": (printing.capital(words), _as_given(shown["moderator"])),
+            "moderator": (printing.capital(words), _as_given(moderator)),
             "events": "", "n": "",
-            "estimate": usual.get(unit, other),
+            "estimate": estimate_column(studies["estimate"], unit),
             "weight": (f"Weight{printing.IN_PERCENT}", "number1"),
         },
     )  # fmt: skip

@@ -14,7 +14,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import Axes, axes_of, grid_below, name_axes, percent_ticks
 from .lettering import beside, fit_names, key_above, name_above
-from .note import Note, annotate, numbers
+from .note import Note, annotate, numbers, some_rows
 
 ROW, NARROW_ROW = 30.0, 44.0  # CSS pixels
 
@@ -112,8 +112,7 @@ def _note(
         f"level over {printing.percent(below[name], 0)} of the range)"
         for name in coverage.columns
     )
-    rows = np.unique(np.linspace(0, len(p) - 1, min(len(p), 20)).round().astype(int))
-    shown = coverage.iloc[rows].reset_index(names="true_proportion")
+    shown = some_rows(coverage)
     return Note(
         "Exact coverage of intervals of one proportion",
         f"Lowest and mean exact coverage of {printing.counted(len(lowest), 'interval')} for "

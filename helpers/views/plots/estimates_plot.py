@@ -9,6 +9,7 @@ import pandas as pd
 
 from ... import printing, ties
 from ...errors import MetaAnalysisError
+from ..tables.frames import require
 from . import style
 from .frame import Axes, axes_of, figure_of, fixed_ticks, grid_below, name_axes, room_of_axes
 from .lettering import beside, fit_text, grouped_places, measure, name_rows
@@ -129,9 +130,7 @@ def _above(
 
 
 def _checked(frame: pd.DataFrame, unit: str) -> pd.DataFrame:
-    missing = [column for column in NEEDED if column not in frame.columns]
-    if missing:
-        raise MetaAnalysisError(f"estimates() misses column {printing.listing(missing)}")
+    require(frame, NEEDED)
     if unit not in FACTORS:
         expected = printing.listing(map(repr, FACTORS), "or")
         raise MetaAnalysisError(f"unit={unit!r}: expected {expected}")
@@ -144,14 +143,11 @@ def _checked(frame: pd.DataFrame, unit: str) -> pd.DataFrame:
 
 
 def _value(estimate: float, lower: float, upper: float, *, unit: str) -> str:
-    if unit == "per_1000":
-        return (
-            f"{printing.number(1000 * estimate, 0)} "
-            f"({printing.between(1000 * lower, 1000 * upper, 0)})"
-        )
+    factor, digits = FACTORS[unit], {"percent": 1, "per_1000": 0, "ratio": 2}[unit]
+    first = printing.number(factor * estimate, digits)
     if unit == "percent":
-        return f"{printing.percent(estimate)} ({printing.between(100 * lower, 100 * upper)})"
-    return f"{printing.number(estimate)} ({printing.between(lower, upper, 2)})"
+        first = printing.percent(estimate)
+    return f"{first} ({printing.between(factor * lower, factor * upper, digits)})"
 
 
 def _note(

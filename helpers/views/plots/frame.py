@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ... import printing
 from ...errors import MetaAnalysisError
 
@@ -160,12 +158,3 @@ def percent_ticks(axis: Axis) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: printing.percent(value, 0)))
-
-
-def proportion_axis(ax: Axes, p: np.ndarray) -> None:
-    """Set the axis across to the true proportions of curves."""
-    ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
-    first, last = ax.get_xlim()
-    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
-    percent_ticks(ax.xaxis)
-    name_axes(ax, "True proportion")

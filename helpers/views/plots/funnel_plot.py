@@ -26,7 +26,7 @@ from .frame import (
     room_of_axes,
 )
 from .lettering import key_above, measure
-from .note import Note, annotate, numbers
+from .note import Note, annotate, estimate_column, numbers
 from .points import Z95, Points, effect_axis, points_of
 
 Vertical = Literal["se", "n"]
@@ -292,29 +292,18 @@ def _note(
     )
 
 
-def _estimates(points: Points) -> Any:
-    """Print estimates of proportions in the unit of the plot."""
-    if points.unit == "percent":
-        return "percent"
-    heading = f"Estimate{printing.unit_heading(points.unit)}"
-    shares = [
-        share * printing.factor_of(points.unit) / 100 for share in points.measure.inverse(points.yi)
-    ]
-    digits = printing.places(*shares)
-    return heading, lambda value: printing.value(value, points.unit, digits, bare=True)
-
-
 def _table(points: Points, noun: tuple[str, str]) -> Table:
     frame = pd.DataFrame({"study": points.labels, "effect": points.yi, "standard_error": points.se})
+    columns: dict[str, Any] = {"study": (printing.capital(noun[0]), "")}
     if points.n is not None:
         frame["n"] = points.n.astype(int)
+        columns["n"] = "count"
     if points.percent:
         frame["estimate"] = points.measure.inverse(points.yi)
+        columns["estimate"] = estimate_column(frame["estimate"], points.unit)
     return numbers(
         frame.iloc[ties.order(points.se)],
         f"{printing.capital(noun[1])} of the funnel: the numbers behind the figure",
-        {
-            "study": (printing.capital(noun[0]), ""), "n": "count", "estimate": _estimates(points),
-            "effect": (points.measure.label.capitalize(), "number3"), "standard_error": "number3",
-        },
-    )  # fmt: skip
+        columns
+        | {"effect": (points.measure.label.capitalize(), "number3"), "standard_error": "number3"},
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, Unpack
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ... import printing, ties
-from ...engine.keywords import refuse_unknown
 from ...errors import MetaAnalysisError
+from ..tables.frames import require
 from . import style
 from .frame import Axes, axes_of, fixed_ticks, grid_below, name_axes, room_of_axes
 from .lettering import key_above
@@ -25,26 +26,19 @@ _LOOKS = (
 )
 
 
-class LineWords(TypedDict, total=False):
-    """Words of `helpers.plots.lines`; all are needed, `reference_label` beside a reference."""
-
-    x_label: str
-    y_label: str
-    title: str
-    caption: str
-    reference_label: str
-
-
 @style.themed
 def lines(
     curves: pd.DataFrame,
     *,
     x: str,
-    reference: float | None = None,
+    x_label: str,
+    y_label: str,
+    title: str,
+    caption: str,
+    reference: tuple[str, float] | None = None,
     log: bool = False,
     ax: Axes | None = None,
     width: float = 720.0,
-    **words: Unpack[LineWords],
 ) -> Axes:
     """Draw curves of fractions with 95% Monte Carlo bands.
 
@@ -55,15 +49,17 @@ def lines(
         `mcse` (Monte Carlo standard error).
     x : str
         Column across; values above 0. Values between 0 and 1 are printed as percentages.
-    reference : float, optional
-        A fraction drawn as a line, such as the nominal level or the truth.
+    x_label, y_label : str
+        Names of the axes.
+    title, caption : str
+        What the picture is, and what it finds.
+    reference : pair of str and float, optional
+        What a line stands for, such as the nominal level or the truth, and the fraction at which
+        it is drawn.
     log : bool
         Whether the distance across is logarithmic.
     ax, width
         As in :func:`helpers.plots.forest`.
-    **words : str
-        Of the axes, `x_label` and `y_label`; `title` and `caption`, what the picture is and what
-        it finds; `reference_label`, the reference in the legend.
 
     Returns
     -------
@@ -73,7 +69,7 @@ def lines(
     Raises
     ------
     MetaAnalysisError
-        No points, more than four curves, a missing column or value, or words that lack.
+        No points, more than four curves, or a missing column or value.
 
     Examples
     --------
@@ -85,8 +81,7 @@ def lines(
     >>> show(ax, "lab")  # doctest: +ELLIPSIS
     Line chart with one curve. Horizontal axis: Patients. Vertical axis: I². τ = 0.3: from ...
     """
-    refuse_unknown("lines", words, LineWords)
-    _check(curves, x, words, reference is not None)
+    _check(curves, x)
     across = np.unique(curves[x].to_numpy(float))
     ax = axes_of(ax, width, 390.0, left=64, right=24, bottom=56, top=48)
     handles: list[Any] = []
@@ -105,9 +100,9 @@ def lines(
             clip_on=False, gid=f"curve-{i}",
         )  # fmt: skip
     if reference is not None:
-        line = ax.axhline(reference, color=style.INK.light, lw=1.0, ls=(0, (1, 2)), zorder=1)
-        handles.append(line)
-        names.append(words["reference_label"])
+        words, at = reference
+        handles.append(ax.axhline(at, color=style.INK.light, lw=1.0, ls=(0, (1, 2)), zorder=1))
+        names.append(words)
     if log:
         ax.set_xscale("log")
     ax.set_ylim(bottom=0.0)
@@ -116,17 +111,25 @@ def lines(
     ax.yaxis.set_major_formatter(
         lambda at, _: printing.percent(at, 0 if ax.get_ylim()[1] > 0.1 or not at else 1)
     )
-    name_axes(ax, words["x_label"], words["y_label"])
+    name_axes(ax, x_label, y_label)
     grid_below(ax, "y")
     key_above(ax, handles, names)
-    annotate(ax, _note(curves, x, across, reference, words))
+    said = f"Horizontal axis: {x_label}. Vertical axis: {y_label}. "
+    said += " ".join(_told(curves, x, across, reference))
+    whole = all(float(value).is_integer() for value in across)
+    behind = numbers(
+        curves,
+        f"{title}: the numbers behind the figure",
+        {"curve": "", x: "percent" if across[-1] <= 1.0 else "count" if whole else ""}
+        | {"value": "percent", "mcse": ("Monte Carlo SE", lambda v: printing.number(100 * v, 2))},
+    )
+    number = printing.counted(curves["curve"].nunique(), "curve")
+    annotate(ax, Note(title, f"Line chart with {number}. {said}", caption, behind))
     return ax
 
 
-def _check(curves: pd.DataFrame, x: str, words: LineWords, referred: bool) -> None:
-    missing = [c for c in (x, "curve", "value", "mcse") if c not in curves.columns]
-    if missing:
-        raise MetaAnalysisError(f"lines() needs the columns {', '.join(missing)}")
+def _check(curves: pd.DataFrame, x: str) -> None:
+    require(curves, (x, "curve", "value", "mcse"))
     if curves.empty or curves[[x, "value", "mcse"]].isna().to_numpy().any():
         raise MetaAnalysisError("lines() needs points without missing values")
     if (curves[x] <= 0).any():
@@ -134,10 +137,6 @@ def _check(curves: pd.DataFrame, x: str, words: LineWords, referred: bool) -> No
     found = curves["curve"].nunique()
     if found > len(_LOOKS):
         raise MetaAnalysisError(f"lines() draws up to {len(_LOOKS)} curves, not {found}")
-    needed = [word for word in LineWords.__annotations__ if word != "reference_label" or referred]
-    lacking = [word for word in needed if not str(words.get(word, "")).strip()]
-    if lacking:
-        raise MetaAnalysisError(f"lines() needs words: give {printing.listing(lacking)}")
 
 
 def _ticks(across: np.ndarray, wide: float, *, log: bool) -> np.ndarray:
@@ -157,36 +156,18 @@ def _shown(at: float, across: np.ndarray) -> str:
     return printing.count(at) if float(at).is_integer() else printing.number(at, 1)
 
 
-def _note(
-    curves: pd.DataFrame,
-    x: str,
-    across: np.ndarray,
-    reference: float | None,
-    words: LineWords,
-) -> Note:
-    digits, said = 1 if float(curves["value"].max()) < 0.1 else 0, []
+def _told(
+    curves: pd.DataFrame, x: str, across: np.ndarray, reference: tuple[str, float] | None
+) -> Iterator[str]:
+    """Say where each curve begins and ends, and where the line of the reference is."""
+    digits = 1 if float(curves["value"].max()) < 0.1 else 0
     for name, part in curves.groupby("curve", sort=False):
-        ends = [
+        first, last = (
             f"{printing.percent(float(value), digits)} at {_shown(at, across)}"
             for at, value in part.iloc[ties.order(part[x])][[x, "value"]].to_numpy()[[0, -1]]
-        ]
-        said.append(f"{name}: from {ends[0]} to {ends[1]}." if len(part) > 1 else
-                    f"{name}: {ends[0]}.")  # fmt: skip
+        )
+        yield f"{name}: from {first} to {last}." if len(part) > 1 else f"{name}: {first}."
     if reference is not None:
-        at = printing.percent(reference, max(digits, 0 if reference >= 0.01 else 1))
-        said.append(f"Straight line, {words['reference_label']}: {at}.")
-    whole = all(float(value).is_integer() for value in across)
-    kind = "percent" if across[-1] <= 1.0 else "count" if whole else ""
-    number = printing.counted(curves["curve"].nunique(), "curve")
-    return Note(
-        words["title"],
-        f"Line chart with {number}. Horizontal axis: {words['x_label']}. "
-        f"Vertical axis: {words['y_label']}. {' '.join(said)}",
-        words["caption"],
-        numbers(
-            curves,
-            f"{words['title']}: the numbers behind the figure",
-            {"curve": "", x: kind, "value": "percent"}
-            | {"mcse": ("Monte Carlo SE", lambda value: printing.number(100 * value, 2))},
-        ),
-    )
+        words, value = reference
+        at = printing.percent(value, max(digits, 0 if value >= 0.01 else 1))
+        yield f"Straight line, {words}: {at}."

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
 
 from ... import printing
 from .. import tables
@@ -56,12 +60,34 @@ def subject_of(ax: Axes) -> Subject:
     return _NOTES[ax][1] if ax in _NOTES else NEUTRAL
 
 
+def some_rows(curves: pd.DataFrame) -> pd.DataFrame:
+    """Give up to twenty rows of curves over the true proportion, for the table behind them."""
+    rows = np.linspace(0, len(curves) - 1, min(len(curves), 20)).round().astype(int)
+    return curves.iloc[np.unique(rows)].reset_index(names="true_proportion")
+
+
 def drawn_of(drawn: int, whole: int, subject: Subject, which: str) -> str:
     """Say which studies are drawn, where a picture does not hold them all."""
     if drawn == whole:
         return ""
     studies = printing.counted(drawn, *subject.noun)
     return f" Drawn are the {studies} of {printing.count(whole)} {which}."
+
+
+def estimate_column(values: Iterable[float], unit: printing.Unit) -> Any:
+    """Give `numbers` the heading and the format of estimates in a unit."""
+    if unit in ("percent", "number"):
+        return "Estimate", unit
+    digits = shared_places(values, unit)
+    heading = f"Estimate{printing.unit_heading(unit)}"
+    return heading, lambda value: printing.value(value, unit, digits, bare=True)
+
+
+def shared_places(values: Iterable[float], unit: printing.Unit) -> int:
+    """Count the decimals of values: one of percentages, two of effects and rates."""
+    if unit in ("percent", "number"):
+        return 1 if unit == "percent" else 2
+    return printing.places(*(value * printing.factor_of(unit) / 100 for value in values))
 
 
 def interval_columns(

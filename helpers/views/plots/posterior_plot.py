@@ -19,7 +19,6 @@ from .lettering import beside, fit_names, name_above
 from .note import Note, annotate, numbers
 
 POINTS = 160
-NAMES = {"mu": "Pooled rate of all {0.studies}", "new": "A new, similar {0.study}"}
 TALL, NARROW_TALL = 92.0, 140.0  # height of one distribution, in CSS pixels
 HIGH = 0.58  # of it, for the density
 
@@ -39,7 +38,6 @@ class _Row:
 def posterior(
     posts: Posterior | Mapping[str, Posterior],
     *,
-    of: str | Sequence[str] | None = None,
     thresholds: Sequence[float] = (),
     ax: Axes | None = None,
     subject: Subject = NEUTRAL,
@@ -51,10 +49,8 @@ def posterior(
     Parameters
     ----------
     posts : Posterior or mapping of name to Posterior
-        One, or several (of groups, of priors) with one row each.
-    of : {"mu", "new"} or both, optional
-        The pooled rate of all studies, the true rate of a new one. One posterior shows both by
-        default, several show one: the mean by default.
+        One shows the pooled rate of all studies and the true rate of a new one; of several (of
+        groups, of priors) each shows its pooled rate.
     thresholds : sequence of float
         Rates; the area beyond each is shaded and its probability written.
     xlim : pair of float, optional
@@ -74,7 +70,7 @@ def posterior(
     MetaAnalysisError
         Nothing to draw, or thresholds outside 0 to 1.
     UnsupportedError
-        A quantity that does not exist, or posteriors that are no proportions.
+        Posteriors that are no proportions.
 
     Examples
     --------
@@ -88,7 +84,7 @@ def posterior(
     if any(not 0 < t < 1 for t in limits):
         raise MetaAnalysisError("thresholds are fractions between 0 and 1")
     subject = subject.of_kind("proportion")
-    rows = _rows(posts, of, limits, subject)
+    rows = _rows(posts, limits, subject)
     narrow = width < style.NARROW
     tall = 24 + (NARROW_TALL if narrow else TALL) * len(rows) + 44
     longest = max(len(row.name) for row in rows)
@@ -120,31 +116,24 @@ def posterior(
 
 
 def _rows(
-    posts: Posterior | Mapping[str, Posterior],
-    of: str | Sequence[str] | None,
-    limits: tuple[float, ...],
-    subject: Subject,
+    posts: Posterior | Mapping[str, Posterior], limits: tuple[float, ...], subject: Subject
 ) -> list[_Row]:
-    if of is None:
-        of = ("mu", "new") if isinstance(posts, Posterior) else ("mu",)
-    quantities = (of,) if isinstance(of, str) else tuple(of)
-    if not quantities or any(q not in NAMES for q in quantities):
-        raise UnsupportedError(f"of={of!r}: expected 'mu', 'new' or both")
     if isinstance(posts, Posterior):
-        named = [(NAMES[q].format(subject), posts, q, style.INK) for q in quantities]
+        named = [
+            (f"Pooled rate of all {subject.studies}", posts.rate, style.INK),
+            (f"A new, similar {subject.study}", posts.new_rate, style.INK),
+        ]
     else:
-        if len(quantities) > 1:
-            raise UnsupportedError("several posteriors show one quantity: of='mu' or of='new'")
         colours = subject.colours(list(posts))
-        named = [(name, post, quantities[0], colours[name]) for name, post in posts.items()]
+        named = [(name, post.rate, colours[name]) for name, post in posts.items()]
     if not named:
         raise MetaAnalysisError("there is no posterior to draw")
     rows = []
-    for name, post, quantity, colour in named:
-        shown = post.rate if quantity == "mu" else post.new_rate
+    for name, shown, colour in named:
         if shown.measure.kind != "proportion":
             raise UnsupportedError(
-                f"{name}: the plot needs a posterior of proportions, this one is of {post.measure}"
+                f"{name}: the plot needs a posterior of proportions, this one is of "
+                f"{shown.measure.name}"
             )
         interval = shown.interval()
         above = tuple(float(shown.probability_above(t)) for t in limits)

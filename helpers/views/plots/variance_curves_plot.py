@@ -12,9 +12,9 @@ from ...engine.effects import get_measure
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import ROUND, Axes, axes_of, fixed_ticks, grid_below, proportion_axis
+from .frame import ROUND, Axes, axes_of, fixed_ticks, grid_below, name_axes, percent_ticks
 from .lettering import key_above
-from .note import Note, annotate, numbers
+from .note import Note, annotate, numbers, some_rows
 
 _LOOKS: tuple[tuple[style.Colour, Any], ...] = (
     (style.QUIET, "solid"),
@@ -79,7 +79,11 @@ def variance_curves(
     ax.set_ylim(min(low, 1.0) / 1.25, max(high, 1.0) * 1.25)
     fixed_ticks(ax.yaxis, ROUND)
     ax.set_ylabel("Variance relative to 50% (log scale)", labelpad=5)
-    proportion_axis(ax, p)
+    ax.set_xlim(float(p.min()), float(p.max()) if len(p) > 1 else float(p.max()) + 0.01)
+    first, last = ax.get_xlim()
+    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
+    percent_ticks(ax.xaxis)
+    name_axes(ax, "True proportion")
     grid_below(ax, "y")
     key_above(ax, handles, [name.replace("-", " ") for name in names])
     annotate(ax, _note(variance, names, subject))
@@ -94,8 +98,7 @@ def _note(variance: pd.DataFrame, names: list[str], subject: Subject) -> Note:
     factor = {name: printing.number(float(spread[name]), 1) for name in names}
     label = {name: get_measure(name).label for name in names}
     said = printing.listing(f"{label[name]}, factor {factor[name]}" for name in names)
-    rows = np.unique(np.linspace(0, len(p) - 1, min(len(p), 20)).round().astype(int))
-    shown = variance.iloc[rows].reset_index(names="true_proportion")
+    shown = some_rows(variance)
     return Note(
         "Variance of effect measures",
         f"Line chart of the sampling variance of {printing.counted(len(names), 'measure')} for "
