@@ -24,7 +24,7 @@ _ROLE = re.compile(r":(?:\w+:)?(?:func|class|meth|mod|attr|data|obj|exc):`~?([^`
 _MATH = re.compile(r"^([ ]*)\.\. math::[ ]*(.*)\n((?:\1[ ]+\S.*\n|[ ]*\n(?=\1[ ]+\S))*)", re.M)
 _TERM = re.compile(r"(?:(?<=\n)|\A)([^\s|:.\-*].*)\n((?: {4,}\S.*(?:\n|\Z))+)")
 _VALUE = re.compile(r'(?<![\w`])"([\w.-]+)"(?![\w`])')  # a value as one types it
-_RULE = re.compile(r"=+(?: +=+)+")
+_TABLE = re.compile(r"^(=+(?: +=+)+)\n((?:.*\n)+?)\1\n((?:.*\n)+?)\1$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,27 +140,7 @@ def markdown(text: str) -> str:
     | 1 | a\|b |
     """
     text = _TERM.sub(_definition, _MATH.sub(_formula, text + "\n"))
-    lines = text.splitlines()
-    out: list[str] = []
-    at = 0
-    while at < len(lines):
-        if _RULE.fullmatch(lines[at].strip()):
-            rows, at = _rows(lines, at)
-            out += ["", *rows, ""] if out and out[-1].strip() else rows
-        elif lines[at].rstrip().endswith("::") and not lines[at].lstrip().startswith(".."):
-            out += [lines[at].rstrip()[:-1], "", "```text"]
-            at += 1
-            while at < len(lines) and (not lines[at].strip() or lines[at].startswith("    ")):
-                out.append(lines[at][4:])
-                at += 1
-            while not out[-1].strip():
-                out.pop()
-            if out[-1] != "```text":
-                out += ["```", ""]
-        else:
-            out.append(lines[at])
-            at += 1
-    return _inline("\n".join(out)).strip("\n")
+    return _inline(_TABLE.sub(_table, text)).strip("\n")
 
 
 def _inline(text: str) -> str:
@@ -179,8 +159,6 @@ def _inline(text: str) -> str:
 
 def _definition(match: re.Match[str]) -> str:
     """Write a term with an indented text as Markdown does."""
-    if match[1].rstrip().endswith("::"):
-        return match[0]
     return f"\n{match[1]}\n: " + inspect.cleandoc("\n" + match[2]).replace("\n", "\n  ") + "\n"
 
 
@@ -189,27 +167,16 @@ def _formula(match: re.Match[str]) -> str:
     return f"\n$$\n{' '.join(body)}\n$$\n\n"
 
 
-def _rows(lines: list[str], at: int) -> tuple[list[str], int]:
-    """Read a simple table of reStructuredText from its first rule on."""
-    starts = [m.start() for m in re.finditer("=+", lines[at])]
+def _table(match: re.Match[str]) -> str:
+    """Write a simple table of reStructuredText as Markdown does."""
+    starts = [rule.start() for rule in re.finditer("=+", match[1])]
     cells: list[list[str]] = []
-    rules = 0
-    while at < len(lines) and rules < 3:
-        line = lines[at]
-        if _RULE.fullmatch(line.strip()):
-            rules += 1
-        elif line.strip():
-            ends = [*starts[1:], None]
-            row = [line[a:b].strip().replace("|", r"\|") for a, b in zip(starts, ends, strict=True)]
-            if row[0] or not cells:
-                cells.append(row)
-            else:  # a line without a first cell goes on with the row above
-                cells[-1] = [
-                    f"{old} {new}".strip() for old, new in zip(cells[-1], row, strict=True)
-                ]
-        at += 1
-    head, *body = cells
-    shown = [head, ["---"] * len(head), *body]
-    made = ["| " + " | ".join(row) + " |" for row in shown]
-    made[1] = "|" + "---|" * len(head)
-    return made, at
+    for line in filter(str.strip, f"{match[2]}{match[3]}".splitlines()):
+        ends = [*starts[1:], None]
+        row = [line[a:b].strip().replace("|", r"\|") for a, b in zip(starts, ends, strict=True)]
+        if row[0] or not cells:
+            cells.append(row)
+        else:  # a line without a first cell goes on with the row above
+            cells[-1] = [f"{old} {new}".strip() for old, new in zip(cells[-1], row, strict=True)]
+    head, *body = ("| " + " | ".join(row) + " |" for row in cells)
+    return "\n".join(["", head, "|" + "---|" * len(starts), *body, ""])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
-from types import ModuleType
+from pkgutil import resolve_name
 from typing import Any, get_args
 
 from ..engine.options import resolve
@@ -26,31 +24,15 @@ def find_object(name: str) -> Any:
     >>> find_object("helpers.models.result.PoolResult.conf_int").__name__
     'conf_int'
     """
-    parts = name.split(".")
-    if parts[0] != PACKAGE or any(part.startswith("_") for part in parts):
+    home, _, last = name.rpartition(".")
+    if not re.fullmatch(rf"{PACKAGE}(\.[^\W_]\w*)+", name):
         raise MetaAnalysisError(f"{name!r} is not a public name of {PACKAGE}")
-    # A function and its module may share a name: the last part is an attribute if it can be.
-    found: Any = import_module(parts[0])
-    for part in parts[1:-1]:
-        module = _submodule(found, part)
-        if module is None and not hasattr(found, part):
-            raise MetaAnalysisError(f"{name!r}: there is no {part!r}")
-        found = getattr(found, part) if module is None else module
-    last = parts[-1]
-    if hasattr(found, last):
-        return getattr(found, last)
-    module = _submodule(found, last)
-    if module is None:
-        raise MetaAnalysisError(f"{name!r}: there is no {last!r}")
-    return module
-
-
-def _submodule(package: Any, name: str) -> ModuleType | None:
-    """Import a module of a package, if there is one."""
-    if not (inspect.ismodule(package) and hasattr(package, "__path__")):
-        return None
-    path = f"{package.__name__}.{name}"
-    return import_module(path) if find_spec(path) is not None else None
+    try:
+        # A function and its module may share a name: the last part is an attribute if it can be.
+        parent = resolve_name(home)
+        return getattr(parent, last) if hasattr(parent, last) else resolve_name(name)
+    except (ImportError, AttributeError) as error:
+        raise MetaAnalysisError(f"{name!r}: there is no {last!r}") from error
 
 
 def check_use(use: str) -> None:
