@@ -42,12 +42,13 @@ def places_in(fit: Any, unit: Unit) -> int:
     return max(2, digits) if unit == "number" else digits
 
 
-def _usual(fit: Any, unit: Unit | None, digits: int | None) -> tuple[Unit, int]:
-    """Decide on unit and decimals: one for percentages, two for plain effects."""
+def _with_interval(
+    fit: Any, middle: float, bounds: Any, digits: int | None, unit: Unit | None
+) -> str:
     unit = unit or unit_of(fit)
-    if digits is None:
-        digits = places_in(fit, unit)
-    return unit, digits
+    digits = places_in(fit, unit) if digits is None else digits
+    limits = interval(bounds, fit.level, unit=unit, digits=digits)
+    return f"{value(middle, unit, digits)} ({limits})"
 
 
 def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
@@ -68,9 +69,7 @@ def estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -
     >>> estimate(SimpleNamespace(estimate=0.0682, ci=(0.0578, 0.0804), level=0.95, n=7604))
     '6.8% (95%\xa0CI 5.8 to 8.0%)'
     """
-    unit, digits = _usual(fit, unit, digits)
-    bounds = interval(fit.ci, fit.level, unit=unit, digits=digits)
-    return f"{value(fit.estimate, unit, digits)} ({bounds})"
+    return _with_interval(fit, fit.estimate, fit.ci, digits, unit)
 
 
 def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:
@@ -91,9 +90,7 @@ def mean_estimate(fit: Any, digits: int | None = None, *, unit: Unit | None = No
     >>> mean_estimate(fit, 0, unit="per_1000")
     '75 per\xa01,000 (95%\xa0CI 63 to 87 per\xa01,000)'
     """
-    unit, digits = _usual(fit, unit, digits)
-    bounds = interval(fit.mean_conf_int(), fit.level, unit=unit, digits=digits)
-    return f"{value(fit.mean_estimate, unit, digits)} ({bounds})"
+    return _with_interval(fit, fit.mean_estimate, fit.mean_conf_int(), digits, unit)
 
 
 def prediction(fit: Any, digits: int | None = None, *, unit: Unit | None = None) -> str:

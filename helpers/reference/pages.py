@@ -126,22 +126,16 @@ def _entry(
         lines += _members(entry, room, run)
     if address is not None:
         lines.append(f"[Source]({_source(entry.found, address)})")
-    signature = (
-        "" if entry.kind == "class" and not _is_typed_by_hand(doc) else _signature(entry.found)
-    )
+    # readers call functions, and those classes whose objects no function gives them
+    called = entry.kind == "function" or doc.lists.get("Parameters") or "Examples" in doc.texts
+    signature = _signature(entry.found) if called else ""
     body = "\n\n".join(lines)
     # With the module apart the index says "pool() (in module helpers)", not "built-in function".
     return f"::::::{{py:{entry.kind}}} {last}{signature}\n:module: {module}\n\n{body}\n\n::::::"
 
 
-def _is_typed_by_hand(doc: Docstring) -> bool:
-    """Tell whether readers make objects of a class, rather than get them from a function."""
-    return bool(doc.lists.get("Parameters")) or "Examples" in doc.texts
-
-
-def _members(entry: Entry, room: Room, run: Runner) -> Iterator[str] | list[str]:
+def _members(entry: Entry, room: Room, run: Runner) -> Iterator[str]:
     """Methods and properties of a class that have a docstring of their own."""
-    made = []
     for name, member in vars(entry.found).items():
         plain = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
         shown = plain.fget if isinstance(plain, property) else plain
@@ -152,8 +146,7 @@ def _members(entry: Entry, room: Room, run: Runner) -> Iterator[str] | list[str]
         signature = "" if kind == "property" else _signature(shown, skip=member is plain)
         doc = parse_docstring(inspect.getdoc(shown)) if kind == "property" else _told(shown)
         body = _body(doc, room, run(shown, full))
-        made.append(f":::::{{py:{kind}}} {name}{signature}\n\n{body}\n\n:::::")
-    return made
+        yield f":::::{{py:{kind}}} {name}{signature}\n\n{body}\n\n:::::"
 
 
 def _data(entry: Entry) -> str:
@@ -216,13 +209,10 @@ def _definitions(items: tuple[tuple[str, str, str], ...], section: str, room: Ro
         shown = _plain(name) if section in ("Returns", "Yields") and not kind else f"`{name}`"
         typed = f" ({_plain(kind)})" if kind else ""
         head = _linked(f"{shown}{typed}", room)
-        body = _linked(markdown(text), room) if text else ""
-        if not body:
-            made.append(f"{head}\n: ")
-            continue
-        made.append(f"{head}\n: " + body.replace("\n", "\n  "))
-    # an empty definition is none: write such names as a paragraph
-    return "\n\n".join(one.removesuffix("\n: ") for one in made)
+        body = _linked(markdown(text), room).replace("\n", "\n  ") if text else ""
+        # an empty definition is none: write such names as a paragraph
+        made.append(f"{head}\n: {body}" if body else head)
+    return "\n\n".join(made)
 
 
 def _plain(text: str) -> str:

@@ -111,8 +111,9 @@ def funnel(
         key += _limits_of_chance(ax, grid, error, points.mu)
     ax.axvline(points.mu, color=style.INK.light, lw=1.0, zorder=2)
     look: dict[str, Any] = {"s": 30, "zorder": 4, "clip_on": False}
+    heights: Any = points.se if vertical == "se" else points.n
     studies = ax.scatter(
-        points.yi, points.se if vertical == "se" else points.n, color=style.INK.light,
+        points.yi, heights, color=style.INK.light,
         edgecolors=style.SURFACE.light, linewidths=0.6, gid="marks-studies", **look,
     )  # fmt: skip
     images = []

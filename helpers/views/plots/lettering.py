@@ -149,7 +149,7 @@ def beside(
     ax: Axes, text: str, at: tuple[Any, Any], shift: tuple[float, float], **look: Any
 ) -> Any:
     """Write a small text at a distance, in CSS pixels, from a place of the data."""
-    usual = {"size": style.size("small"), "va": "center", "textcoords": "offset points"}
+    usual: Any = {"size": style.size("small"), "va": "center", "textcoords": "offset points"}
     return ax.annotate(text, at, xytext=shift, **(usual | look))
 
 

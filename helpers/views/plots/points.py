@@ -48,16 +48,6 @@ class Points:
             return printing.value(float(self.measure.inverse(value)), self.unit, digits)
         return printing.number(value, 2)
 
-    @property
-    def axis_label(self) -> str:
-        """Label of an axis of effects."""
-        if self.percent:
-            heading = "" if self.unit == "percent" else printing.unit_heading(self.unit, " ")
-            return f"Proportion{heading} ({self.measure.name} scale)"
-        if self.measure.kind == "effect":
-            return "Effect"
-        return self.measure.label.capitalize()
-
 
 def points_of(fit: Any, what: str, per: int = 100) -> Points:
     """Take the included studies of a fit; each needs a finite effect."""
@@ -73,32 +63,23 @@ def points_of(fit: Any, what: str, per: int = 100) -> Points:
 
 
 def effect_axis(ax: Axes, points: Points, limits: tuple[float, float]) -> None:
-    """Set an axis of effects across: percentages where the scale has them."""
+    """Set an axis of effects across: round percentages, a word apart, where the scale has them."""
     low, high = limits
     ax.set_xlim(low, high)
-    name_axes(ax, points.axis_label)
-    if points.percent:
-        least = max(1 / 16, 42.0 / room_of_axes(ax)[2])
-        places = ticks(points.measure, low, high, least, points.unit)
-        ax.set_xticks([place for place, _ in places], labels=[text for _, text in places])
-
-
-def ticks(
-    measure: Measure,
-    low: float,
-    high: float,
-    least: float = 1 / 16,
-    unit: printing.Unit = "percent",
-) -> list[tuple[float, str]]:
-    """Give round percentages with their place on the model scale, `least` of the axis apart."""
-    found: list[tuple[float, str]] = []
+    if not points.percent:
+        effect = points.measure.kind == "effect"
+        name_axes(ax, "Effect" if effect else points.measure.label.capitalize())
+        return
+    unit = points.unit
+    heading = "" if unit == "percent" else printing.unit_heading(unit, " ")
+    name_axes(ax, f"Proportion{heading} ({points.measure.name} scale)")
+    apart = (high - low) * max(1 / 16, 42.0 / room_of_axes(ax)[2])
+    found: dict[float, str] = {}
     for share in SHARES:
-        place = float(measure.transform(share, 1.0))
-        apart = not found or place - found[-1][0] > (high - low) * least
-        if low <= place <= high and apart:
-            digits = 0 if share >= 0.01 else 1 if share >= 0.001 else 2
+        place = float(points.measure.transform(share, 1.0))
+        if low <= place <= high and (not found or place - max(found) > apart):
             amount = round(share * printing.factor_of(unit), 6)
-            other = f"{amount:,g}" if amount < 1000 else f"{amount:,.0f}"
-            text = printing.percent(share, digits) if unit == "percent" else other
-            found.append((place, text))
-    return found
+            found[place] = f"{amount:,g}" if amount < 1000 else f"{amount:,.0f}"
+            if unit == "percent":
+                found[place] = printing.percent(share, 0 if share >= 0.01 else 1 + (share < 0.001))
+    ax.set_xticks(list(found), labels=list(found.values()))
