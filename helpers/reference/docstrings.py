@@ -130,15 +130,7 @@ def typed(annotation: str) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""Write a docstring's text as Markdown: tables, formulas, roles, DOIs, code.
-
-    >>> markdown("See :func:`pool` (Knapp 2003, doi:10.1002/sim.1482).")
-    'See `pool` (Knapp 2003, [doi:10.1002/sim.1482](https://doi.org/10.1002/sim.1482)).'
-    >>> print(markdown("=====  =====\nx      y\n=====  =====\n1      a|b\n=====  ====="))
-    | x | y |
-    |---|---|
-    | 1 | a\|b |
-    """
+    """Write a docstring's text as Markdown: tables, formulas, roles, DOIs, code."""
     text = _TERM.sub(_definition, _MATH.sub(_formula, text + "\n"))
     return _inline(_TABLE.sub(_table, text)).strip("\n")
 

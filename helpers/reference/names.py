@@ -19,11 +19,7 @@ _USE = re.compile(r"(?P<name>[\w.]+)(?:\((?P<option>\w+)(?:=(?P<default>.+))?\))
 
 
 def find_object(name: str) -> Any:
-    """Find a public object by its dotted name; an error when there is none.
-
-    >>> find_object("helpers.models.result.PoolResult.conf_int").__name__
-    'conf_int'
-    """
+    """Find a public object by its dotted name; an error when there is none."""
     home, _, last = name.rpartition(".")
     if not re.fullmatch(rf"{PACKAGE}(\.[^\W_]\w*)+", name):
         raise MetaAnalysisError(f"{name!r} is not a public name of {PACKAGE}")
@@ -36,14 +32,7 @@ def find_object(name: str) -> Any:
 
 
 def check_use(use: str) -> None:
-    """Check that a call, its option and its default exist and are as named.
-
-    >>> check_use("helpers.pool(quad_points=7)")
-    >>> check_use("helpers.pool(quad_points=1)")
-    Traceback (most recent call last):
-        ...
-    helpers.errors.MetaAnalysisError: helpers.pool(quad_points=1): the default is 7
-    """
+    """Check that a call, such as ``helpers.pool(quad_points=7)``, has this option and default."""
     match = _USE.fullmatch(use)
     if match is None:
         raise MetaAnalysisError(f"{use!r}: expected a name, name(option) or name(option=default)")
@@ -83,11 +72,6 @@ def registered_values(registry: str) -> tuple[str, ...]:
 
     `registry` names a tuple of names, a mapping (its keys, or all names in its tuples), a literal
     type, or a package whose public functions are the values.
-
-    >>> registered_values("helpers.engine.options.TAU2_METHODS")[:2]
-    ('DL', 'DL2')
-    >>> registered_values("helpers.engine.normal.prediction.PREDICTION_METHODS")[:2]
-    ('normal', 't-k-1')
     """
     found = find_object(registry)
     if isinstance(found, Mapping):

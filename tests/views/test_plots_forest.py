@@ -232,10 +232,10 @@ def test_axes_of_the_author_are_used_and_too_small_ones_refused(whole):
     assert figure.get_size_inches()[0] == 27
     assert_no_words_collide(ax)
     _, small = plt.subplots(figsize=(3, 3))
-    with pytest.raises(MetaAnalysisError, match="px wide"):
+    with pytest.raises(MetaAnalysisError, match="this forest plot needs"):
         forest(whole, ax=small)
     _, flat = plt.subplots(figsize=(14, 0.5))
-    with pytest.raises(MetaAnalysisError, match="px tall"):
+    with pytest.raises(MetaAnalysisError, match="this forest plot needs"):
         forest(whole, ax=flat)
 
 

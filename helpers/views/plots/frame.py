@@ -52,10 +52,8 @@ def axes_of(
 
 
 def figure_of(drawn: Axes | Figure) -> Figure:
-    """Give the figure of axes, or the figure itself; without one there is an error."""
-    figure = drawn.get_figure(root=True)
-    if figure is None:
-        raise MetaAnalysisError("the axes do not belong to a figure")
+    """Give the figure of axes, or the figure itself."""
+    figure: Any = drawn.get_figure(root=True)
     return figure
 
 
@@ -69,6 +67,15 @@ def room_of_axes(ax: Axes) -> tuple[float, float, float, float]:
     """Give where axes lie in their figure: left, bottom, width and height."""
     box, (across, up) = ax.get_position(), size_of(figure_of(ax))
     return box.x0 * across, box.y0 * up, box.width * across, box.height * up
+
+
+def require_room(ax: Axes, wide: float, tall: float, what: str) -> None:
+    """Refuse axes that are too small for what a caller wants in them."""
+    has, up = room_of_axes(ax)[2:]
+    if has < wide - 1e-6 or up < tall - 1e-6:
+        raise MetaAnalysisError(
+            f"the axes are {has:.0f} by {up:.0f} px; {what} needs {wide:.0f} by {tall:.0f}"
+        )
 
 
 def place_axes(ax: Axes, left: float, bottom: float, wide: float, tall: float) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from ... import printing, ties
-from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import Axes, axes_of, figure_of, number_ticks, room_of_axes, round_places
+from .frame import Axes, axes_of, figure_of, number_ticks, require_room, room_of_axes, round_places
 from .lettering import beside, fit_text, measure
 from .note import Note, annotate, drawn_of, numbers
 
@@ -96,12 +95,7 @@ def influence_panel(
     room, figure = room_of_axes(ax)[2:], figure_of(ax)
     names = [fit_text(figure, str(label), widest, bold=True) for label in frame.index]
     left = max(measure(figure, name, bold=True) for name in names) + GAP
-    least = (left + across * (panel_width + GAP), tall)
-    if room[0] < least[0] or room[1] < least[1] - 1e-6:
-        raise MetaAnalysisError(
-            f"the axes are {room[0]:.0f} by {room[1]:.0f} px; this panel needs "
-            f"{least[0]:.0f} by {least[1]:.0f}"
-        )
+    require_room(ax, left + across * (panel_width + GAP), tall, "this panel")
     ax.axis("off")
     each = (room[0] - left) / across
     bold = (frame["flagged"] | frame["outlier"]).to_numpy()

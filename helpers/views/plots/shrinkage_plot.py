@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ... import printing, ties
-from ...errors import MetaAnalysisError, UnsupportedError
+from ...errors import UnsupportedError
 from ...models.bayes import Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
@@ -63,8 +63,6 @@ def shrinkage(
         raise UnsupportedError("raw rates need counts: events and n")
     subject = subject.of_measure(post.measure)
     frame = post.shrinkage().join(post.studies[["events", "n"]])
-    if frame.empty:
-        raise MetaAnalysisError("there is no study to draw")
     whole = len(frame)
     if most is not None:
         moved = (frame["estimate"] - frame["observed"]).abs()

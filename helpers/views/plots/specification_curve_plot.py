@@ -31,6 +31,7 @@ from .frame import (
     fixed_ticks,
     grid_below,
     place_axes,
+    require_room,
     room_of_axes,
     round_ticks,
 )
@@ -204,12 +205,8 @@ def specification_curve(
     if narrow:
         figure.set_size_inches(width / 72, (TOP + 60.0) / 72)
         place_axes(ax, 44.0, 30.0, width - 56.0, TOP)
-    elif wide < 200.0 or up < tall - 1e-6:
-        raise MetaAnalysisError(
-            f"the axes have {across:.0f} x {up:.0f} px; this specification curve needs "
-            f"{left + RIGHT + 200.0:.0f} x {tall:.0f}"
-        )
     else:
+        require_room(ax, left + RIGHT + 200.0, tall, "this specification curve")
         place_axes(ax, x0 + left, y0 + up - 24.0 - TOP, wide, TOP)
     draw_estimates(ax, curve)
     if mark is not None:

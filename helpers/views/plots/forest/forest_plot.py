@@ -9,7 +9,7 @@ from typing import Any
 from ....errors import MetaAnalysisError
 from ...subject import NEUTRAL, Subject
 from .. import style
-from ..frame import Axes, Figure, axes_of, figure_of, place_axes, room_of_axes
+from ..frame import Axes, Figure, axes_of, figure_of, place_axes, require_room, room_of_axes
 from ..lettering import wrapped
 from ..note import annotate
 from .columns import BELOW, GAP, LINE, columns_of, write_above, write_notes, write_words
@@ -126,11 +126,8 @@ def draw_rows(
     if fresh:
         figure.set_size_inches(wide / 72, needed / 72)
         tall = needed
-    for has, needs, way in ((wide, least, "wide"), (tall, needed, "tall")):
-        if has < needs:
-            raise MetaAnalysisError(
-                f"the axes are {has:.0f} px {way}; this forest plot needs {needs:.0f}"
-            )
+    else:
+        require_room(ax, least, needed, "this forest plot")
     place_axes(ax, x0 + columns.left, y0 + foot, wide - fixed, tall - foot)
     ax.set_ylim(heights[-1] + 0.8, -1.1 - columns.lines)
     draw_plot(ax, rows, heights, whole, subject, layout, xlim)
