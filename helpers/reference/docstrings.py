@@ -162,13 +162,9 @@ def _formula(match: re.Match[str]) -> str:
 def _table(match: re.Match[str]) -> str:
     """Write a simple table of reStructuredText as Markdown does."""
     starts = [rule.start() for rule in re.finditer("=+", match[1])]
-    cells: list[list[str]] = []
-    for line in filter(str.strip, f"{match[2]}{match[3]}".splitlines()):
-        ends = [*starts[1:], None]
-        row = [line[a:b].strip().replace("|", r"\|") for a, b in zip(starts, ends, strict=True)]
-        if row[0] or not cells:
-            cells.append(row)
-        else:  # a line without a first cell goes on with the row above
-            cells[-1] = [f"{old} {new}".strip() for old, new in zip(cells[-1], row, strict=True)]
-    head, *body = ("| " + " | ".join(row) + " |" for row in cells)
+    columns = list(zip(starts, [*starts[1:], None], strict=True))
+    head, *body = (
+        "| " + " | ".join(line[a:b].strip().replace("|", r"\|") for a, b in columns) + " |"
+        for line in filter(str.strip, f"{match[2]}{match[3]}".splitlines())
+    )
     return "\n".join(["", head, "|" + "---|" * len(starts), *body, ""])

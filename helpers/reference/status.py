@@ -41,7 +41,7 @@ _SHORT = 16  # characters of a hash that are shown
 
 
 def hash_of(paths: Iterable[Path], root: Path) -> str:
-    """Hash names (relative to `root`) and contents of files in the order of their names (SHA-256)."""
+    """Hash names (relative to `root`) and contents of files, by their names: SHA-256."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")

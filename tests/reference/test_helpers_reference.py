@@ -137,10 +137,13 @@ def test_an_expected_error_is_shown_without_its_trace():
         ("``x * y`` and `a*b`", "``x * y`` and `a*b`"),
         ('"wald" or "t"', '`"wald"` or `"t"`'),
         (".. math:: x^2", "$$\nx^2\n$$"),
-        ("See :func:`pool`, doi:10.1/ab.", "See `pool`, [doi:10.1/ab](https://doi.org/10.1/ab)."),
         (
-            "==  ===\nx   y\n==  ===\n1   a|b\n    c\n==  ===",
-            "| x | y |\n|---|---|\n| 1 | a\\|b c |",
+            "See :func:`pool`, doi:10.1000/ab.",
+            "See `pool`, [doi:10.1000/ab](https://doi.org/10.1000/ab).",
+        ),
+        (
+            "==  ===\nx   y\n==  ===\n1   a|b\n==  ===",
+            "| x | y |\n|---|---|\n| 1 | a\\|b |",
         ),
         ("mean\n    The mean.\nse\n    Its error.", "mean\n: The mean.\n\nse\n: Its error."),
     ],
