@@ -6,7 +6,7 @@ can run our call and set its values beside those of R.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,9 @@ class Migration:
 
     versions: Mapping[str, str]
     steps: tuple[MigrationStep, ...]
+
+    def __iter__(self) -> Iterator[MigrationStep]:
+        return iter(self.steps)
 
     def show(self, *ids: str) -> Sentence:
         """Show the steps with these ids below each other."""

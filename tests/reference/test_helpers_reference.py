@@ -217,7 +217,7 @@ def test_the_values_of_r_are_the_reference_values():
 
 
 def test_ours_meet_r_and_every_step_is_on_the_page():
-    steps = reference.read_migration(MIGRATION).steps
+    steps = reference.read_migration(MIGRATION)
     page = (BOOK / "migration.ipynb").read_text(encoding="utf-8")
     for step in steps:
         assert f'\\"{step.id}\\"' in page
@@ -238,7 +238,7 @@ def test_a_call_of_r_names_columns_of_the_table_and_their_first_level():
     """A reader who runs it on the file gets the numbers beside it."""
     with (ROOT / "data" / "cohorts.csv").open(encoding="utf-8", newline="") as file:
         columns = set(next(csv.reader(file)))
-    for step in reference.read_migration(MIGRATION).steps:
+    for step in reference.read_migration(MIGRATION):
         made = set(re.findall(r"(?:^|\$)(\w+) ?<-", step.r_code, re.MULTILINE))
         used = [name for found in R_NAME.findall(step.r_code) for name in found if name]
         assert set(used) <= columns | made, step.id
