@@ -106,6 +106,7 @@ def test_coordinates_have_two_decimals_at_most():
 def test_the_picture_keeps_a_least_width_and_scrolls_below_it():
     made = picture()
     assert (made.width, made.height) == (288, 216)
+    assert made.min_width == pytest.approx(0.8 * 288)
     assert "min-width: 230.4px; max-width: 288px" in made.svg
 
 
