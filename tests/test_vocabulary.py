@@ -197,8 +197,6 @@ def test_keyword_groups_agree_in_what_they_share() -> None:
         (helpers.pool_multilevel, {"cluster": "x"}),
         (helpers.posterior, {"events": [1, 2], "n": [9, 9]}),
         (helpers.report, {"table": b""}),
-        (helpers.plots.forest, {"result": None}),
-        (helpers.plots.lines, {"curves": None, "x": "n"}),
         (helpers.bias.egger, {}),
         (helpers.bias.simulate_null, {}),
     ],
