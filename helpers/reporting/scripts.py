@@ -68,9 +68,28 @@ def numbers(analysis: Analysis) -> dict[str, float]:
     return {" ".join(name.split()): float(value) for name, value in found.items()}
 
 
-def _column(name: str) -> str:
+def _column(name: object) -> str:
     """Name a column as `TABLE` has it."""
-    return printing.no_formula(name)
+    return printing.no_formula(str(name))
+
+
+def _in_python(name: object) -> str:
+    return f"table[{_column(name)!r}]"
+
+
+def _in_r(name: object) -> str:
+    return f"table[[{_r(_column(name))}]]"
+
+
+def _r(value: str) -> str:
+    """Quote a string for R, which reads the escapes of JSON."""
+    return json.dumps(printing.legal(value), ensure_ascii=False)
+
+
+def _rated(analysis: Analysis) -> dict[str, str]:
+    """Give each word of the ratings its level."""
+    words = analysis.data[str(analysis.columns.risk_of_bias)].dropna().unique()
+    return {str(word): RATINGS[rating_of(str(word))] for word in words}
 
 
 def _comment(text: str) -> str:
@@ -85,35 +104,28 @@ _YI, _VI = "yi of the model", "vi of the model"
 def _python_effects(columns: ColumnNames) -> list[str]:
     """Lines that compute effects and variances."""
     on_scale = _ON_SCALE.get(columns.scale, ("x", "x"))[0]
-    effect = _column(str(columns.effect))
-    lines = [
-        "",
-        "",
-        "def on_scale(x):",
-        f"    return {on_scale}",
-        "",
-        "",
-        f"table[{_YI!r}] = on_scale(table[{effect!r}])",
-    ]
-    if columns.se is not None:
-        return [*lines, f"table[{_VI!r}] = table[{_column(columns.se)!r}] ** 2"]
-    if columns.variance is not None:
-        return [*lines, f"table[{_VI!r}] = table[{_column(columns.variance)!r}]"]
-    low, high = (_column(str(name)) for name in (columns.lower, columns.upper))
-    wide = f"on_scale(table[{high!r}]) - on_scale(table[{low!r}])"
+    roles = (columns.effect, columns.lower, columns.upper)
+    effect, low, high = (f"on_scale({_in_python(name)})" for name in roles)
     apart = f"2 * NormalDist().inv_cdf({0.5 + LIMITS_LEVEL / 2:g})"
-    return [*lines, f"table[{_VI!r}] = (({wide}) / ({apart})) ** 2"]
+    variance = f"(({high} - {low}) / ({apart})) ** 2"
+    if columns.se is not None:
+        variance = f"{_in_python(columns.se)} ** 2"
+    elif columns.variance is not None:
+        variance = _in_python(columns.variance)
+    return [
+        *("", "", "def on_scale(x):", f"    return {on_scale}", "", ""),
+        f"table[{_YI!r}] = {effect}",
+        f"table[{_VI!r}] = {variance}",
+    ]
 
 
 def _python_clusters(analysis: Analysis, model: str) -> list[str]:
     """Lines for cohorts within clusters and for ratings of the risk of bias."""
     columns, lines = analysis.columns, []
     if analysis.levels is not None or analysis.robust is not None:
-        cluster, study = _column(str(columns.cluster)), _column(columns.study)
-        alone = f"table[{study!r}].astype(str) + ' (alone)'"
-        lines.append(
-            f"own = table[{cluster!r}].astype('str').where(table[{cluster!r}].notna(), {alone})"
-        )
+        cluster, study = _in_python(columns.cluster), _in_python(columns.study)
+        alone = f"{study}.astype(str) + ' (alone)'"
+        lines.append(f"own = {cluster}.astype('str').where({cluster}.notna(), {alone})")
     if analysis.levels is not None:
         how = f"measure={analysis.fit.measure!r}, model={analysis.levels.model!r}"
         call = f"pool_multilevel(table, cluster=list(own), **columns, {how})"
@@ -124,13 +136,11 @@ def _python_clusters(analysis: Analysis, model: str) -> list[str]:
             f"robust = pool_multilevel(table, cluster=list(own), **columns, {how})",
             "found['robust ci_lower'], found['robust ci_upper'] = robust.ci",
         ]
-    rated = columns.risk_of_bias
-    if rated is None:
+    if columns.risk_of_bias is None:
         return lines
-    words = {str(text): rating_of(str(text)) for text in analysis.data[rated].dropna().unique()}
     lines += [
-        f"ratings = { ({text: RATINGS[level] for text, level in words.items()})!r}",
-        f"rated = table[{_column(rated)!r}].map(ratings)",
+        f"ratings = {_rated(analysis)!r}",
+        f"rated = {_in_python(columns.risk_of_bias)}.map(ratings)",
     ]
     call = "pool_effects" if columns.effect is not None else "pool"
     if analysis.ratings is not None:
@@ -163,7 +173,7 @@ def python_script(analysis: Analysis, title: str) -> str:
     roles = {"events": columns.events, **size, "study": columns.study}
     if effects:
         roles = {"yi": _YI, "vi": _VI, "study": columns.study}
-    calls = {role: _column(str(name)) for role, name in roles.items()}
+    calls = {role: _column(name) for role, name in roles.items()}
     pooled = "pool_effects" if effects else "pool"
     model = f"measure={fit.measure!r}, model={fit.model!r}"
     lines = [
@@ -187,7 +197,7 @@ def python_script(analysis: Analysis, title: str) -> str:
         "    na_values=[''],",
         ")",
         *(
-            [f"table[{calls['time']!r}] = table[{_column(columns.size)!r}] / {analysis.per}"]
+            [f"table[{calls['time']!r}] = {_in_python(columns.size)} / {analysis.per}"]
             if timed
             else _python_effects(columns)
             if effects
@@ -206,9 +216,8 @@ def python_script(analysis: Analysis, title: str) -> str:
         second = f"measure={analysis.beside.measure!r}, model={analysis.beside.model!r}"
         lines.append(f"found['second model'] = {pooled}(data=table, **columns, {second}).estimate")
     if analysis.groups is not None:
-        by = _column(str(columns.by))
         lines += [
-            f"for name, group in subgroups(table, by={by!r}, **columns, {model}):",
+            f"for name, group in subgroups(table, by={_column(columns.by)!r}, **columns, {model}):",
             "    found[f'group {name}'] = group.estimate",
         ]
     lines += _python_clusters(analysis, model)
@@ -222,7 +231,7 @@ def python_script(analysis: Analysis, title: str) -> str:
     if analysis.rates is not None:
         lines += [
             "rates = pool_rates(",
-            f"    table, **columns, follow_up={_column(str(columns.follow_up))!r},",
+            f"    table, **columns, follow_up={_column(columns.follow_up)!r},",
             "    measure='log-rate', model='glmm',",
             ")",
             "found['events per 100 person-years'] = rates.estimate",
@@ -236,7 +245,7 @@ def python_script(analysis: Analysis, title: str) -> str:
     if analysis.tests:  # of counts of people alone
         call_of = {"Egger": "bias.egger(fit)", "Begg and Mazumdar": "bias.begg(fit)"}
         if not effects:
-            counts = f"events=table[{calls['events']!r}], n=table[{calls['n']!r}]"
+            counts = f"events={_in_python(columns.events)}, n={_in_python(columns.n)}"
             call_of = {
                 "Egger (logit)": f"bias.egger({counts}, measure='logit')",
                 "Peters (weights from size)": "bias.peters(fit)",
@@ -248,11 +257,6 @@ def python_script(analysis: Analysis, title: str) -> str:
         "    print(' '.join(name.split()), repr(float(value)), sep='\\t')",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _r(value: str) -> str:
-    """Quote a string for R, which reads the escapes of JSON."""
-    return json.dumps(printing.legal(value), ensure_ascii=False)
 
 
 class _Script:
@@ -276,49 +280,44 @@ def _r_fit(fit: PoolResult | RegressionResult, data: str, more: str = "") -> str
     test = f', test = "{_TESTS[str(fit.options.ci_method)]}"'
     size = "ti" if fit.options.measure.endswith("-rate") else "ni"
     counts = f'measure = "{measure}", xi = events, {size} = n, data = {data}, slab = study{more}'
+    method = "EE" if fit.model == "common" else fit.options.tau2_method
     if fit.options.measure in ("effect", "log-ratio") or fit.data.events is None:
-        method = "EE" if fit.model == "common" else fit.options.tau2_method
-        given = f"yi, vi, data = {data}, slab = study{more}"
-        return f'rma({given}, method = "{method}"{test}, level = level, control = steady)'
-    if fit.model == "glmm":
+        given = f"yi, vi, data = {data}, slab = study{more}, "
+    elif fit.model == "glmm":
         points = f'method = "ML", nAGQ = {fit.options.quad_points}'
         return f"rma.glmm({counts}, {points}{test}, level = level, control = tight)"
-    to = fit.options.to or get_measure(fit.options.measure).default_rule
-    rule = f'add = {fit.options.add:g}, to = "{to}", '
-    method = "EE" if fit.model == "common" else fit.options.tau2_method
-    return f'rma({counts}, {rule}method = "{method}"{test}, level = level, control = steady)'
+    else:
+        to = fit.options.to or get_measure(fit.options.measure).default_rule
+        given = f'{counts}, add = {fit.options.add:g}, to = "{to}", '
+    return f'rma({given}method = "{method}"{test}, level = level, control = steady)'
 
 
 def _r_data(analysis: Analysis) -> list[str]:
     """Lines that make the data of the R script."""
     columns = analysis.columns
-    study = f"  study = as.character(table[[{_r(_column(columns.study))}]]),"
+    study = f"  study = as.character({_in_r(columns.study)}),"
     if columns.effect is None:
         scaled = f" / {analysis.per}" if columns.time else ""
         return [
             "d <- data.frame(",
             study,
-            f"  events = table[[{_r(_column(str(columns.events)))}]],",
-            f"  n = table[[{_r(_column(columns.size))}]]{scaled}",
+            f"  events = {_in_r(columns.events)},",
+            f"  n = {_in_r(columns.size)}{scaled}",
             ")",
         ]
-    on_scale = _ON_SCALE.get(columns.scale, ("x", "x"))[1]
+    roles = (columns.effect, columns.lower, columns.upper)
+    effect, low, high = (f"on.scale({_in_r(name)})" for name in roles)
+    variance = f"(({high} - {low}) / (2 * qnorm({0.5 + LIMITS_LEVEL / 2:g})))^2"
     if columns.se is not None:
-        vi = f"table[[{_r(_column(columns.se))}]]^2"
+        variance = f"{_in_r(columns.se)}^2"
     elif columns.variance is not None:
-        vi = f"table[[{_r(_column(columns.variance))}]]"
-    else:
-        low, high = (
-            f"on.scale(table[[{_r(_column(str(name)))}]])"
-            for name in (columns.lower, columns.upper)
-        )
-        vi = f"(({high} - {low}) / (2 * qnorm({0.5 + LIMITS_LEVEL / 2:g})))^2"
+        variance = _in_r(columns.variance)
     return [
-        f"on.scale <- function(x) {on_scale}",
+        f"on.scale <- function(x) {_ON_SCALE.get(columns.scale, ('x', 'x'))[1]}",
         "d <- data.frame(",
         study,
-        f"  yi = on.scale(table[[{_r(_column(str(columns.effect)))}]]),",
-        f"  vi = {vi}",
+        f"  yi = {effect},",
+        f"  vi = {variance}",
         ")",
     ]
 
@@ -329,14 +328,14 @@ def _r_clusters(analysis: Analysis, made: _Script) -> None:
     if analysis.levels is None and analysis.robust is None:
         return
     made.add(
-        f"cluster <- as.character(table[[{_r(_column(str(columns.cluster)))}]])",
+        f"cluster <- as.character({_in_r(columns.cluster)})",
         'cluster <- ifelse(is.na(cluster), paste(d$study, "(alone)"), cluster)',
     )
     if levels is not None and levels.model == "glmm":
         made.add(
-            "# three levels of counts: lme4 has the Laplace approximation alone, which differs"
+            "# three levels of counts: lme4 has the Laplace approximation alone, which differs",
+            "# glmer(cbind(events, n - events) ~ 1 + (1 | cluster/study), family = binomial)",
         )
-        made.add("# glmer(cbind(events, n - events) ~ 1 + (1 | cluster/study), family = binomial)")
     elif levels is not None and columns.effect is not None:
         call = 'rma.mv(yi, vi, random = ~ 1 | cluster/study, data = d, test = "t")'
         made.show("three levels", f"back({call}$beta[1])")
@@ -346,16 +345,12 @@ def _r_clusters(analysis: Analysis, made: _Script) -> None:
 
 def _r_ratings(analysis: Analysis, made: _Script) -> None:
     """Add the groups of a rating, and all but the studies at high risk."""
-    rated = analysis.columns.risk_of_bias
-    if rated is None:
+    if analysis.columns.risk_of_bias is None:
         return
-    words = {str(text): rating_of(str(text)) for text in analysis.data[rated].dropna().unique()}
-    pairs = ", ".join(
-        f"{_r(printing.no_formula(text))} = {_r(RATINGS[level])}" for text, level in words.items()
-    )
+    pairs = [f"{_r(_column(word))} = {_r(level)}" for word, level in _rated(analysis).items()]
     made.add(
-        f"words <- c({pairs})",
-        f"rating <- unname(words[as.character(table[[{_r(_column(rated))}]])])",
+        f"words <- c({', '.join(pairs)})",
+        f"rating <- unname(words[as.character({_in_r(analysis.columns.risk_of_bias)})])",
     )
     for name, group in analysis.ratings or ():
         if group.k < 2 or group.one_sided:
@@ -429,24 +424,24 @@ method = "ML", nAGQ = 7, test = "t", level = level, control = tight)
         back = "back" if columns.effect is not None else back
         made.show("second model", f"{back}(second$beta[1])")
     if analysis.groups is not None:
-        made.add(f"group <- as.character(table[[{_r(_column(str(columns.by)))}]])")
+        made.add(f"group <- as.character({_in_r(columns.by)})")
         for name, group in analysis.groups:
             if group.k < 2 or group.one_sided:
                 made.add(_comment(f"group {name}: one study, or nothing varies; not for metafor"))
                 continue
-            made.add(f"part <- d[which(group == {_r(printing.no_formula(str(name)))}), ]")
+            made.add(f"part <- d[which(group == {_r(_column(name))}), ]")
             made.add("n <- part$n")
             made.show(f"group {name}", f"back({_r_fit(group, 'part')}$beta[1])")
         made.add("n <- d$n")
     _r_clusters(analysis, made)
     _r_ratings(analysis, made)
     for name, regression in analysis.regressions.items():
-        made.add(f"d$x <- table[[{_r(_column(name))}]]", "part <- d[!is.na(d$x), ]")
+        made.add(f"d$x <- {_in_r(name)}", "part <- d[!is.na(d$x), ]")
         call = _r_fit(regression, "part", ", mods = ~ x")
         made.show(f"slope of {name}", f"{call}$beta[2]")
     if analysis.rates is not None:
         made.add(
-            f"months <- table[[{_r(_column(str(columns.follow_up)))}]]",
+            f"months <- {_in_r(columns.follow_up)}",
             "d$time <- d$n * months / 1200  # hundreds of person-years",
             "part <- d[!is.na(d$time), ]",
             'rates <- rma.glmm(measure = "IRLN", xi = events, ti = time, data = part, nAGQ = 7,',
