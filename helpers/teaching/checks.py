@@ -92,10 +92,10 @@ def _question(entry: Mapping[str, Any], values: Mapping[str, Any]) -> Question:
 
 #: Units of a share, each as a multiple of the proportion.
 _UNITS = {"proportion": 1.0, "percent": 100.0, "per 1,000": 1000.0}
-_CALLED = {
-    "proportion": "a proportion, from 0 to 1",
+_GIVEN = {
+    "proportion": "as a proportion, from 0 to 1",
     "percent": "in percent",
-    "per 1,000": "a number per 1,000",
+    "per 1,000": "as a number per 1,000",
 }
 #: Kinds of an answer.
 KINDS = (*_UNITS, "points", "ratio", "p", "number", "count", "choice", "names")
@@ -265,7 +265,7 @@ def _slips(given: float, value: float, what: Asked) -> Iterator[str]:
     if what.kind in _UNITS:
         for unit, times in _UNITS.items():
             if unit != what.kind and is_(value * times / _UNITS[what.kind]):
-                yield f"The share is right, but given {_as(unit)}; give it {_as(what.kind)}."
+                yield f"The share is right, but given {_GIVEN[unit]}; give it {_GIVEN[what.kind]}."
         share = value / _UNITS[what.kind]
         if 0 < share < 1 and is_(math.log(share / (1 - share))):
             yield "That is on the logit scale, on which the model works: transform it back."
@@ -287,10 +287,6 @@ def _slips(given: float, value: float, what: Asked) -> Iterator[str]:
         yield "The size is right, and the sign is not: look at which is subtracted from which."
     if what.kind != "count" and _rounded(given, value, what):
         yield f"Close, but rounded too much: give {printing.word(what.digits)} digits or more."
-
-
-def _as(unit: str) -> str:
-    return _CALLED[unit] if unit == "percent" else f"as {_CALLED[unit]}"
 
 
 def _rounded(given: float, value: float, what: Asked) -> bool:

@@ -118,16 +118,6 @@ class Paper(Marked):
     sheet: pd.DataFrame
     errors: tuple[PlantedError, ...]
 
-    @property
-    def numbers(self) -> dict[str, Value]:
-        """Numbers of the key by question ("2b") and name."""
-        return {
-            f"{number}{letter} {value.name}": value
-            for number, task in enumerate(self.tasks, start=1)
-            for letter, item in zip("abcdefgh", task.items, strict=False)
-            for value in item.numbers
-        }
-
     def paper(self) -> str:
         """Sheets for students, as HTML: tasks and marks, no answers."""
         head = (

@@ -23,7 +23,15 @@ from ...engine.options import PREDICTION_METHOD
 from ...engine.studies import read_columns
 from ...errors import MetaAnalysisError, UnsupportedError
 from .contrast import Contrast, compare, no_test, read_contrast
-from .grid import OPTIONS, Grid, build_grid, check_option, read_choices
+from .grid import (
+    OPTIONS,
+    Grid,
+    Variants,
+    build_grid,
+    build_variants,
+    check_option,
+    read_choices,
+)
 from .kernels import (
     Array,
     Estimates,
@@ -35,7 +43,6 @@ from .kernels import (
     unique_rows,
 )
 from .result import MultiverseResult
-from .variants import Variants, build_variants
 
 
 def multiverse(

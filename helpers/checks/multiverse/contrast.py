@@ -19,6 +19,7 @@ from ...engine.normal.intervals import KNAPP_HARTUNG, no_spread, symmetric_limit
 from ...engine.options import default_ci_methods
 from ...engine.studies import refuse_other_rows
 from ...errors import MetaAnalysisError
+from .grid import Mask, Variants
 from .kernels import (
     NO_TAU2,
     Array,
@@ -30,7 +31,6 @@ from .kernels import (
     grouped,
     take,
 )
-from .variants import Mask, Variants
 
 
 @dataclass(frozen=True, slots=True)

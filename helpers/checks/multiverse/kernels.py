@@ -19,7 +19,7 @@ from ...engine.normal.inverse_variance import InverseVarianceFit, fit_inverse_va
 from ...engine.options import default_ci_methods, resolve
 from ...engine.rows import take_fits
 from ...errors import UnsupportedError
-from .variants import Mask, Variants
+from .grid import Mask, Variants
 
 Rows = NDArray[np.intp]
 Options = Sequence[dict[str, Any]]

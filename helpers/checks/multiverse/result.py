@@ -17,8 +17,7 @@ from ...engine.literature import Methods, references
 from ...engine.shown import DASH, Row, Shown, listed, number
 from ...errors import MetaAnalysisError
 from .contrast import Contrast
-from .grid import RESULT_COLUMNS, Grid
-from .variants import Variants
+from .grid import RESULT_COLUMNS, Grid, Variants
 
 
 @dataclass(frozen=True, slots=True, repr=False)
