@@ -24,7 +24,7 @@ from helpers.checks.bias import (
     trim_and_fill,
 )
 from helpers.checks.bias.lines import egger_batch
-from helpers.checks.bias.rank import kendall_exact_p
+from helpers.checks.bias.rank import kendall_exact_p, kendall_score
 from helpers.checks.bias.selection_kernel import log_likelihood, steps
 
 
@@ -162,6 +162,30 @@ def test_exact_distribution_of_kendalls_score_by_enumeration(k: int) -> None:
     for score in set(scores):
         tail = sum(s >= abs(score) for s in scores) / total
         assert kendall_exact_p(score, k) == pytest.approx(min(1.0, 2 * tail), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([1, 2], [1, 2]),
+        ([1, 1, 1, 2, 3, 3], [1, 2, 3, 4, 5, 6]),
+        ([1, 1, 1, 2, 3, 3], [4, 4, 4, 4, 5, 6]),
+        ([1, 1, 1, 1, 2, 3], [1, 1, 1, 2, 2, 2]),
+        ([1, 1, 1, 1], [1, 2, 2, 3]),
+    ],
+)
+def test_the_variance_of_kendalls_score_with_ties_by_enumeration(
+    a: list[int], b: list[int]
+) -> None:
+    def score(order: tuple[int, ...]) -> int:
+        pairs = itertools.combinations(range(len(a)), 2)
+        return sum(np.sign(a[i] - a[j]) * np.sign(order[i] - order[j]) for i, j in pairs)
+
+    scores = [score(order) for order in itertools.permutations(b)]
+    found = kendall_score(np.array(a, float), np.array(b, float))
+    assert found[0] == score(tuple(b))
+    assert found[1] == pytest.approx(np.var(scores), abs=1e-12)
+    assert found[3] == (len(set(a)) < len(a) or len(set(b)) < len(b))
 
 
 def brute_force_trim_and_fill(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nightly import examples
 from scipy import special, stats
 
+from helpers import pool
 from helpers.checks.simulation import Scenario, beta_shapes, combine, coverage, simulate
 from helpers.checks.simulation.performance import Records
 from helpers.engine.distributions import expit
@@ -225,6 +226,23 @@ def test_replicates_without_a_result_are_counted(counts):
     assert none > 0
     assert set(glmm["failed"]) == {none}
     assert set(glmm["used"] + glmm["failed"]) == {150}
+
+
+def test_simulated_intervals_of_the_glmm_are_those_of_pool():
+    truth = Scenario(6, 0.2, 0.5, (40,))
+    sample = simulate(truth, 9, 5)
+    frame = coverage([truth], draws=9, seed=5).frame()
+    for method in ("wald", "t", "profile"):
+        limits = [
+            pool(events=x, n=[40] * 6, ci_method=method, model="glmm").conf_int(scale="model")
+            for x in sample.events
+        ]
+        where = {"quantity": "mu interval", "estimator": "GLMM", "method": method}
+        rows = frame[(frame[list(where)] == pd.Series(where)).all(axis=1)]
+        found = dict(zip(rows["performance"], rows["value"], strict=True))
+        assert found["median width"] == pytest.approx(np.median(np.diff(limits)), rel=1e-6)
+        held = [low <= truth.mu <= high for low, high in limits]
+        assert found["coverage"] == pytest.approx(np.mean(held))
 
 
 def test_summary_ranks_by_the_worst_cell(counts):

@@ -310,6 +310,7 @@ def test_rank_deficient_subsets_and_empty_replicates_are_flagged() -> None:
         ({"events": [1, 2], "n": [4, 4.5]}, "a whole number n"),
         ({"events": [1, 2], "n": [4, 4], "design": np.ones((2, 2))}, "linearly dependent"),
         ({"events": [1, 2], "n": [4, 4], "design": np.ones((3, 1))}, "design must have shape"),
+        ({"events": [1, 2], "n": [4, 4], "design": np.ones((2, 0))}, "design must have shape"),
         ({"events": [1, 2], "n": [4, 4], "mask": [[0.5, 1.0]]}, "booleans or whole numbers"),
         ({"events": [1, 2], "n": [4, 4], "mask": [[-1, 1]]}, "whole numbers >= 0"),
         ({"events": [1, 2], "n": [4, 4], "mask": [True]}, "mask must have shape"),
