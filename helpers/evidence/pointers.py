@@ -190,6 +190,4 @@ def _twice(
 
 
 def _some(shown: Sequence[str], places: Sequence[int]) -> str:
-    names = [shown[i] for i in places[:_SHOWN]]
-    more = len(places) - len(names)
-    return printing.listing([*names, f"{printing.word(more)} more"] if more else names)
+    return printing.listing((shown[i] for i in places), most=_SHOWN)

@@ -211,8 +211,8 @@ def few_prediction_df(k: int, df: int, level: float) -> str:
     return (
         f"The prediction interval of {printing.word(k)} studies would rest on "
         f"{printing.counted(df, 'degree')} of freedom (t quantile {printing.number(t, 1)}; with "
-        f"many studies {printing.number(z, 2)}); with fewer than "
-        f"{printing.word(FEW_PREDICTION_DF + 1)} none is shown."
+        f"many studies {printing.number(z, 2)}); none is shown below "
+        f"{printing.word(FEW_PREDICTION_DF + 1)} degrees of freedom."
     )
 
 

@@ -48,6 +48,7 @@ from .units import (
     value_range,
 )
 from .units import Unit as Unit
+from .words import NAMED as NAMED
 from .words import (
     capital,
     counted,

@@ -10,6 +10,8 @@ from .numbers import count, number
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
+#: So many studies a sentence names; the others it counts.
+NAMED = 10
 _PLAIN_WORDS = {
     "entity": "disease",
     "nonrelapse_deaths": "nonrelapse deaths",
@@ -214,15 +216,17 @@ def within(level: Any) -> str:
     return f"in the group “{text}”" if stumbles else f"in {text}"
 
 
-def listing(items: Iterable[Any], conjunction: str = "and") -> str:
-    """Join items as a sentence does.
+def listing(items: Iterable[Any], conjunction: str = "and", *, most: int | None = None) -> str:
+    """Join items as a sentence does; of a long list `most` are named, and the others counted.
 
     Examples
     --------
-    >>> listing(["LBCL", "MCL", "MM"])
-    'LBCL, MCL and MM'
+    >>> listing(["LBCL", "MCL", "MM"]), listing("ABCDE", most=3)
+    ('LBCL, MCL and MM', 'A, B, C and two more')
     """
     words = [str(item) for item in items]
+    if most is not None and len(words) > most:
+        words[most:] = [f"{word(len(words) - most)} more"]
     if not words:
         raise MetaAnalysisError("listing() needs at least one item")
     if len(words) == 1:

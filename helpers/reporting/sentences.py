@@ -365,15 +365,15 @@ def deletion(analysis: Analysis, subject: Subject) -> str:
         names = list(marked.index[marked["flagged"]])
         outliers = list(marked.index[marked["outlier"]])
         text += (
-            f" Influential by the usual rules: {printing.listing(names)}."
+            f" Influential by the usual rules: {printing.listing(names, most=printing.NAMED)}."
             if names
             else f" No {subject.study} is influential by the usual rules."
         )
         if outliers:
             text += (
-                f" Outlying: {printing.listing(outliers)}; by chance, one {subject.study} in "
-                "twenty is expected to be. An outlier is a reason to check that publication again, "
-                "not to exclude it."
+                f" Outlying: {printing.listing(outliers, most=printing.NAMED)}; by chance, one "
+                f"{subject.study} in twenty is expected to be. An outlier is a reason "
+                "to check that publication again, not to exclude it."
             )
     return text
 

@@ -12,7 +12,7 @@ import pytest
 from report_tools import Page, written
 
 import helpers
-from helpers import Subject
+from helpers import Subject, printing
 from helpers.engine.literature import REFERENCES
 from helpers.reporting import report
 from helpers.reporting.citations import bibliography, citation
@@ -158,6 +158,11 @@ def test_a_report_of_many_studies_stays_readable_and_small():
     events = np.arange(k) % 11
     made = report(pd.DataFrame({"study": range(k), "events": events, "n": 60 + np.arange(k) % 7}))
     assert made.pictures["forest"].height < 700
+    outlying = int(made.analysis.influence.frame()["outlier"].sum())
+    assert outlying > printing.NAMED  # the others are counted and stand in a file
+    more = f"{printing.word(outlying - printing.NAMED)} more"
+    assert more in made.html.partition("Outlying: ")[2][:300]
+    assert more in made.pictures["influence"].caption
     for name in ("without-each", "influence"):
         assert made.pictures[name].height < 1000
         assert "Drawn are the 40 studies of 400" in made.pictures[name].caption

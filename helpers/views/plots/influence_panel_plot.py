@@ -172,12 +172,15 @@ def _note(fit: Any, result: Any, drawn: int, subject: Subject) -> Note:
     influential = f"No {subject.study} is influential by any of the rules."
     if flagged:
         verb = "is" if len(flagged) == 1 else "are"
-        influential = f"By the rules {printing.listing(flagged)} {verb} influential."
+        influential = (
+            f"By the rules {printing.listing(flagged, most=printing.NAMED)} {verb} influential."
+        )
     outliers = "No residual lies beyond its limits."
     if outlying:
         outliers = (
-            f"{printing.listing(outlying)} {'lies' if len(outlying) == 1 else 'lie'} beyond the "
-            "limits of the residuals, where one in twenty is expected by chance."
+            f"{printing.listing(outlying, most=printing.NAMED)} "
+            f"{'lies' if len(outlying) == 1 else 'lie'} beyond the limits of the residuals, where "
+            "one in twenty is expected by chance."
         )
     lack, lost = "", int(frame["rstudent"].isna().sum())
     if lost:
