@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .result import PoolResult
 
 
-def studies_frame(fit: Result) -> pd.DataFrame:
-    """Make the table of all studies (see `PoolResult.studies`)."""
+def studies_columns(fit: Result) -> dict[str, Any]:
+    """Collect the columns of `PoolResult.studies`, without pandas, which the browser has not."""
     data, measure = fit.data, fit.scale
     columns: dict[str, Any] = {}
     size = data.size
@@ -62,7 +62,12 @@ def studies_frame(fit: Result) -> pd.DataFrame:
         "included": data.included,
         "reason": list(data.reason),
     }
-    table = pd.DataFrame(columns, index=pd.Index(fit.data.labels, name="study"))
+    return columns
+
+
+def studies_frame(fit: Result) -> pd.DataFrame:
+    """Make the table of all studies (see `PoolResult.studies`)."""
+    table = pd.DataFrame(studies_columns(fit), index=pd.Index(fit.data.labels, name="study"))
     whole = [name for name in ("events", "n") if name in table]
     return table.astype(dict.fromkeys(whole, "Int64"))
 
@@ -133,6 +138,9 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
     """Collect everything that JSON can hold (see `PoolResult.to_dict`)."""
     limits, model_limits = fit.ci, fit.conf_int(scale="model")
     mean, mean_limits = _mean(fit)
+    columns = {"study": fit.data.labels, **studies_columns(fit)}
+    for name in {"events", "n"} & {*columns}:
+        columns[name] = [int(one) if np.isfinite(one) else None for one in columns[name]]
     out = {
         **{f.name: getattr(fit.options, f.name) for f in fields(fit.options)},
         **picked(fit, "tau2_method mu se se_model tau2 tau2_se"),
@@ -144,7 +152,9 @@ def plain_dict(fit: PoolResult) -> dict[str, Any]:
         **picked(fit, "k events n time loglik converged heterogeneity"),
         "I2_ci": list(i2_limits(fit)),
         **told(fit),
-        "studies": studies_frame(fit),
+        "studies": [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ],
     }
     return plain(out)
 
