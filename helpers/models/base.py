@@ -216,6 +216,13 @@ class Coefficients(Result):
         """`covariance` with the names of the coefficients."""
         return pd.DataFrame(self.covariance.copy(), index=self.names, columns=self.names)
 
+    def _matrix(self, L: ArrayLike) -> Array:
+        """Give one row for each combination of the coefficients."""
+        matrix = np.atleast_2d(np.asarray(L, dtype=float))
+        if matrix.shape[1] != self.p:
+            raise MetaAnalysisError(f"L has {matrix.shape[1]} columns; expected {self.p}")
+        return matrix
+
     def _linear(self, L: Array) -> tuple[Array, Array, Array]:
         """Estimate combinations of the coefficients: with standard errors and df."""
         robust = self.robust_covariance
@@ -247,9 +254,7 @@ class Coefficients(Result):
         >>> round(fit.wald([0, 1]).statistic, 3)
         6.125
         """
-        matrix = np.atleast_2d(np.asarray(L, dtype=float))
-        if matrix.shape[1] != self.p:
-            raise MetaAnalysisError(f"L has {matrix.shape[1]} columns; expected {self.p}")
+        matrix = self._matrix(L)
         if self.robust_covariance is not None:
             return self.robust_covariance.test(self.estimates, matrix, label)
         df2 = None if self.ci_method == "wald" else float(self.k - self.p)
@@ -279,11 +284,8 @@ class Coefficients(Result):
                     f"no coefficient {', '.join(map(repr, strange))}; the coefficients are "
                     f"{', '.join(self.names)}"
                 )
-            L = np.array([[float(weights.get(name, 0.0)) for name in self.names]])
-        else:
-            L = np.atleast_2d(np.asarray(weights, dtype=float))
-        if L.shape[1] != self.p:
-            raise MetaAnalysisError(f"the contrast has {L.shape[1]} weights; expected {self.p}")
+            weights = [float(weights.get(name, 0.0)) for name in self.names]
+        L = self._matrix(weights)
         table = coefficient_table(*self._linear(L), self._level(level))
         words = [
             " ".join(f"{w:+g} {n}" for w, n in zip(row, self.names, strict=True) if w != 0)

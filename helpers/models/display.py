@@ -15,7 +15,7 @@ from ..engine.json_values import picked, plain, told
 from ..engine.normal.intervals import Interval, symmetric_limits
 from ..engine.normal.prediction import displayed_prediction
 from ..engine.shown import Row, estimate_row, number, percent
-from .pooled_intervals import i2_limits
+from .pooled_intervals import NONE, i2_limits
 from .population import has_mean
 
 if TYPE_CHECKING:
@@ -85,11 +85,7 @@ def headline_row(fit: PoolResult) -> dict[str, Any]:
     out |= {"estimate": fit.estimate, "ci_lower": limits.lower, "ci_upper": limits.upper}
     mean, mean_limits = _mean(fit)
     out |= {"mean_estimate": mean, "mean_lower": mean_limits.lower, "mean_upper": mean_limits.upper}
-    new = Interval(float("nan"), float("nan"))
-    shown, _ = displayed_prediction(fit)
-    if shown is not None:
-        new = shown
-    square = i2_limits(fit)
+    new, square = displayed_prediction(fit)[0] or NONE, i2_limits(fit)
     return out | {
         "prediction_lower": new.lower,
         "prediction_upper": new.upper,
@@ -130,7 +126,7 @@ def headline_said(fit: PoolResult) -> Iterator[Row]:
 def _mean(fit: PoolResult) -> tuple[float, Interval]:
     """Mean across studies with its interval; NaN for measures that have none."""
     if not has_mean(fit.measure):
-        return float("nan"), Interval(float("nan"), float("nan"))
+        return float("nan"), NONE
     return fit.mean_estimate, fit.mean_conf_int()
 
 

@@ -63,14 +63,7 @@ _SCALE_WORDS: dict[str, str] = {
 
 
 def methods_of(options: Options, k: int) -> Methods:
-    """Describe the choices in `options` for `k` studies.
-
-    >>> from helpers.engine.options import resolve
-    >>> print(methods_of(resolve(tau2_method="DL", ci_method="wald"), 12))
-    Proportions of 12 studies were pooled on the logit scale by inverse variance with random
-    effects, the between-study variance estimated by the DerSimonian-Laird estimator; the 95%
-    confidence interval is Wald-type.
-    """
+    """Describe the choices in `options` for `k` studies."""
     measure = get_measure(options.measure)
     keys: list[str] = []
     noun = {"proportion": "Proportions", "rate": "Rates", "effect": "Effects"}[measure.kind]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..arguments import Array
+from ..arguments import Array, one_of
 from ..door import pd
 from ..engine.counts.common import exact_interval
 from ..engine.distributions import norm_sf, t_sf
@@ -32,6 +32,7 @@ from .pooled_intervals import (
     heterogeneity_intervals,
     mu_interval,
     new_study_interval,
+    refuse_undefined,
     tau2_interval,
 )
 from .population import mean_interval, population_mean
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from ..engine.counts.fit import GLMMFit
 
 Scale = Literal["display", "model"]
+
+#: Intervals of the mean that every model has, and all of each model.
+_RESAMPLED = ("bootstrap", "permutation")
+_MU_METHODS = {model: (*methods, *_RESAMPLED) for model, methods in MU_METHODS.items()}
 
 __all__ = ["Caution", "EffectTest", "Heterogeneity", "Interval", "Options", "PoolResult"]
 
@@ -172,11 +177,9 @@ class PoolResult(Pooled):
         return self.conf_int()
 
     def _scaled(self, limits: Interval, scale: Scale) -> Interval:
-        if scale == "model":
-            return limits
-        if scale == "display":
-            return Interval(self.to_display(limits.lower), self.to_display(limits.upper))
-        raise UnsupportedError(f"scale={scale!r}: expected display or model")
+        one_of("scale", scale, ("display", "model"))
+        shown = map(self.to_display, limits)
+        return limits if scale == "model" else Interval(*shown)
 
     # --- intervals --------------------------------------------------------------------------
 
@@ -220,16 +223,11 @@ class PoolResult(Pooled):
             if method != "exact":
                 self.require_finite(f"method={method!r}")
             return self._scaled(exact_interval(self.data, self.scale.kind, level), scale)
-        if method in ("bootstrap", "permutation"):
+        refuse_undefined(f"method={method!r}", method, self.model, _MU_METHODS)
+        if method in _RESAMPLED:
             from ..engine.aftercare.resampled import resampled_interval
 
             return resampled_interval(self, method, scale=scale, level=level, **options)
-        allowed = MU_METHODS[self.model]
-        if method not in allowed:
-            raise UnsupportedError(
-                f"method={method!r} is not defined for model={self.model!r}; "
-                f"expected one of {', '.join((*allowed, 'bootstrap', 'permutation'))}"
-            )
         if options:
             raise UnsupportedError(f"method={method!r} has no options: {', '.join(options)}")
         return self._scaled(mu_interval(self, method, level), scale)

@@ -238,7 +238,7 @@ def test_views_that_do_not_exist_are_refused() -> None:
         (lambda: glmm.prediction_interval("bootstrap"), "not defined for model='glmm'"),
         (lambda: glmm.conf_int("henmi-copas"), "not defined for model='glmm'"),
         (lambda: reml.conf_int("profile"), "tau2_method='ML'"),
-        (lambda: reml.conf_int(scale="odds"), "expected display or model"),
+        (lambda: reml.conf_int(scale="odds"), "expected one of display, model"),
         (lambda: reml.conf_int(level=1.5), "between 0 and 1"),
         (lambda: reml.tau2_ci("generalised-q", weights="n"), "expected one of inverse-variance"),
         (lambda: one.prediction_interval(), "at least 2 studies"),
