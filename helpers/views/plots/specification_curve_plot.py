@@ -7,7 +7,7 @@ its estimates and limits, and the share of its analyses with each level.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -85,8 +85,7 @@ class _Row:
 class _Curve:
     """What is drawn of a multiverse, with or without a claim about it.
 
-    `columns` has the names of the two columns at the right and, for each of them, what is printed
-    of the analyses with a level; `head` stands above them.
+    `supports` has the analyses whose estimate, and those whose interval, supports the claim.
     """
 
     value: Array
@@ -98,9 +97,7 @@ class _Curve:
     quantity: str
     unit: Literal["percent", "ratio", "number"]
     null: float | None
-    head: str
-    columns: Mapping[str, Callable[[NDArray[np.bool_]], str]]
-    verdicts: Mapping[str, tuple[NDArray[np.bool_], str, str]]
+    supports: Mapping[str, NDArray[np.bool_]]
 
     @property
     def count(self) -> int:
@@ -125,6 +122,16 @@ class _Curve:
     def printed(self, value: float) -> str:
         """Print a value in the unit of the quantity."""
         return printing.percent(value) if self.unit == "percent" else printing.number(value)
+
+    def told(self, mine: NDArray[np.bool_]) -> list[str]:
+        """Print the two numbers that stand beside the analyses with a level."""
+        if not mine.any():
+            return ["", ""]
+        if not self.supports:
+            middle = float(np.median(self.value[mine]))
+            return [printing.count(int(mine.sum())), self.printed(middle)]
+        shares = ((which & mine).sum() / mine.sum() for which in self.supports.values())
+        return [printing.percent(share, 0).removesuffix("%") for share in shares]  # unit above
 
     def quartiles(self) -> list[str]:
         """Print the lowest, the middle and the highest estimate."""
@@ -220,23 +227,10 @@ def specification_curve(
 
 def curve_of_claim(result: ClaimMultiverse) -> _Curve:
     """Give what is drawn of a claim."""
-    supports, certain = result.supports, result.certain
-
-    def among(which: NDArray[np.bool_]) -> Callable[[NDArray[np.bool_]], str]:
-        def print_share(mine: NDArray[np.bool_]) -> str:
-            share = printing.percent((which & mine).sum() / mine.sum(), 0)
-            return share.removesuffix("%")  # the heading has the unit
-
-        return print_share
-
     return _Curve(
         result.value, result.lower, result.upper, result.ok, result.levels, result.choices,
-        result.claim.quantity, result.claim.unit, result.claim.null, "Support, %",
-        {"estimate": among(supports), "interval": among(certain)},
-        {
-            "estimate supports it": (supports, among(supports)(result.ok), ""),
-            "whole interval supports it": (certain, "", among(certain)(result.ok)),
-        },
+        result.claim.quantity, result.claim.unit, result.claim.null,
+        {"estimate": result.supports, "interval": result.certain},
     )  # fmt: skip
 
 
@@ -264,28 +258,29 @@ def _of_multiverse(result: MultiverseResult, subject: Subject) -> _Curve:
         null, unit, name = 0.0, "number", "difference"
     value, lower, upper = (np.asarray(columns[c], float) for c in (name, "ci_lower", "ci_upper"))
 
-    def median(mine: NDArray[np.bool_]) -> str:
-        middle = float(np.median(value[mine]))
-        return printing.percent(middle) if unit == "percent" else printing.number(middle)
-
     return _Curve(
         value, lower, upper, (columns["status"] == "ok") & np.isfinite(value),
         result.grid.levels,
         {printing.readable(c): tuple(map(str, levels)) for c, levels in result.choices.items()},
-        quantity, unit, null, "",
-        {"analyses": lambda mine: printing.count(int(mine.sum())), "median": median}, {},
+        quantity, unit, null, {},
     )  # fmt: skip
 
 
 def _rows(curve: _Curve) -> list[_Row]:
-    rows = [_Row("head", "The claim")] if curve.verdicts else []
-    rows += [_Row("claim", label, *found) for label, found in curve.verdicts.items()]
+    rows = []
+    if curve.supports:
+        first, second = curve.told(curve.ok)
+        by, certain = curve.supports.values()
+        rows = [
+            _Row("head", "The claim"),
+            _Row("claim", "estimate supports it", by, first),
+            _Row("claim", "whole interval supports it", certain, "", second),
+        ]
     for d, (name, labels) in enumerate(curve.choices.items()):
         rows.append(_Row("head", printing.capital(name)))
         for i, label in enumerate(labels):
             mine = curve.ok & (curve.levels[:, d] == i)
-            first, second = (of(mine) if mine.any() else "" for of in curve.columns.values())
-            rows.append(_Row("level", label, mine, first, second))
+            rows.append(_Row("level", label, mine, *curve.told(mine)))
     return rows
 
 
@@ -370,9 +365,9 @@ def _dashboard(board: Axes, curve: _Curve, rows: list[_Row], left: float, wide: 
     def write(x: float, y: float, text: str, side: str = "right", **look: Any) -> None:
         board.text(x, y, text, ha=side, size=style.size("small"), **look)
 
-    for x, text in zip(columns, curve.columns, strict=True):
+    for x, text in zip(columns, curve.supports or ("analyses", "median"), strict=True):
         write(x, heights[0] - 4, text, color=style.QUIET.light)
-    write(columns[1], heights[0] - 24, curve.head, weight="bold")
+    write(columns[1], heights[0] - 24, "Support, %" if curve.supports else "", weight="bold")
     for row, bottom in zip(rows, heights, strict=True):
         base = bottom - 3.0
         heading = row.kind == "head"

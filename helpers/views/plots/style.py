@@ -46,45 +46,31 @@ def load_fonts() -> None:
         font_manager.fontManager.addfont(path)
 
 
-def _settings() -> dict[str, Any]:
-    return {
-        # One point is one unit of the SVG, so that sizes read as CSS pixels.
-        "figure.dpi": 72,
-        "savefig.dpi": 72,
-        "figure.facecolor": "none",
-        "savefig.facecolor": "none",
-        "axes.facecolor": "none",
-        "font.family": FAMILIES,
-        "font.size": _SIZES["text"],
-        "text.parse_math": False,
-        "text.color": INK.light,
-        "axes.edgecolor": QUIET.light,
-        "axes.labelcolor": INK.light,
-        "axes.labelsize": _SIZES["text"],
-        "axes.titlesize": _SIZES["title"],
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.linewidth": 0.8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.unicode_minus": True,
-        "grid.color": GRID.light,
-        "grid.linewidth": 0.8,
-        "xtick.color": QUIET.light,
-        "ytick.color": QUIET.light,
-        "xtick.labelcolor": INK.light,
-        "ytick.labelcolor": INK.light,
-        "xtick.labelsize": _SIZES["small"],
-        "ytick.labelsize": _SIZES["small"],
-        "legend.fontsize": _SIZES["small"],
-        "legend.frameon": False,
-        "lines.linewidth": 1.4,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "picture",
-        # A user's own settings must not change how a page looks.
-        "figure.autolayout": False,
-        "figure.constrained_layout.use": False,
-    }
+_SETTINGS: Any = {  # the stubs want the keys as literals
+    # One point is one unit of the SVG, so that sizes read as CSS pixels.
+    **dict.fromkeys(("figure.dpi", "savefig.dpi"), 72),
+    **dict.fromkeys(("figure.facecolor", "savefig.facecolor", "axes.facecolor"), "none"),
+    **dict.fromkeys(("font.size", "axes.labelsize"), _SIZES["text"]),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), _SIZES["small"]),
+    "axes.titlesize": _SIZES["title"],
+    "font.family": FAMILIES,
+    "text.parse_math": False,
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK.light
+    ),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), QUIET.light),
+    "grid.color": GRID.light,
+    **dict.fromkeys(("axes.linewidth", "grid.linewidth"), 0.8),
+    "lines.linewidth": 1.4,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.unicode_minus": True,
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    "svg.fonttype": "none",
+    "svg.hashsalt": "picture",
+    # A user's own settings must not change how a page looks.
+    **dict.fromkeys(("figure.autolayout", "figure.constrained_layout.use"), False),
+}
 
 
 @contextmanager
@@ -93,8 +79,7 @@ def theme() -> Iterator[None]:
     import matplotlib
 
     load_fonts()
-    settings: Any = _settings()  # the stubs want the keys as literals
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(_SETTINGS):
         yield
 
 

@@ -87,10 +87,7 @@ def rows_of(
     if is_grouped(result):
         rows = list(_grouped(result, order, subject))
     else:
-        rows = [
-            _study(label, line, "", style.INK, line["weight"])
-            for label, line in _studies(result, order)
-        ]
+        rows = list(_studies(result, order, result.studies["weight"]))
     ends, remarks = ending(whole_of(result), prediction)
     if ratings:
         rows = [
@@ -143,15 +140,16 @@ def _grouped(result: Any, order: Order, subject: Subject) -> Iterator[Row]:
     for level, fit in result.groups.items():
         name = str(level)
         yield Row("heading", name, group=name, colour=usual[name])
-        for label, line in _studies(fit, order):
-            yield _study(label, line, name, usual[name], weights[label])
+        yield from _studies(fit, order, weights, name, usual[name])
         pooled = "Pooled"
         if fit.shows_heterogeneity:
             pooled += f", I² = {printing.percent(fit.heterogeneity.I2 / 100, 0)}"
         yield total(fit, "pooled", pooled, usual[name], name, _share(fit, weights))
 
 
-def _studies(fit: Any, order: Order) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _studies(
+    fit: Any, order: Order, weights: Any, group: str = "", colour: style.Colour = style.INK
+) -> Iterator[Row]:
     frame = fit.studies[fit.studies["included"]]
     if order == "label":
         frame = frame.sort_index(kind="stable")
@@ -160,16 +158,10 @@ def _studies(fit: Any, order: Order) -> Iterator[tuple[str, Mapping[str, Any]]]:
     elif order != "input":
         raise UnsupportedError(f"order is 'estimate', 'weight', 'label' or 'input', not {order!r}")
     for label, line in zip(frame.index, frame.to_dict("records"), strict=True):
-        yield str(label), line
-
-
-def _study(
-    label: str, line: Mapping[str, Any], group: str, colour: style.Colour, weight: float
-) -> Row:
-    return Row(
-        "study", label, group, *_counts(line), line["estimate"], line["ci_lower"],
-        line["ci_upper"], weight, colour=colour,
-    )  # fmt: skip
+        yield Row(
+            "study", str(label), group, *_counts(line), line["estimate"], line["ci_lower"],
+            line["ci_upper"], weights[label], colour=colour,
+        )  # fmt: skip
 
 
 def _counts(line: Mapping[str, Any]) -> tuple[float, float]:
