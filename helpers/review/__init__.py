@@ -60,7 +60,6 @@ if TYPE_CHECKING:
         require_published_groups,
         require_published_options,
     )
-    from .published.comparison import compare_pooled
     from .published.models import (
         published_analyses,
         published_fits,
@@ -113,7 +112,6 @@ HOMES = homes(
             "regression_variants subgroup_rows subgroup_tests"
         ),
         ".needs": "require require_published require_published_groups require_published_options",
-        ".published.comparison": "compare_pooled",
         ".published.models": (
             "published_analyses published_fits published_permutation published_regression "
             "published_subgroup regression_cohorts"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,10 +14,16 @@ from ...engine.shown import Row, Shown
 from ...errors import MetaAnalysisError
 from ...shared_results import shared_in_a_build
 from ..decimals import prints_as
-from .comparison import NAMES, Source, beside
-from .models import published_permutation, published_regression, regression_definition
+from .models import (
+    ALL_COHORTS,
+    published_fits,
+    published_permutation,
+    published_regression,
+    published_subgroup,
+    regression_definition,
+)
 from .reasons import monte_carlo_reason, stopped_fit
-from .status import DIFFERS, STATUSES, Comparison, compare
+from .status import DIFFERS, NAMES, STATUSES, Comparison, Source, beside, compare
 from .tests import EGGER, INFERRED, recompute
 from .verdicts import claim_comparisons
 
@@ -128,8 +134,8 @@ def reproduction() -> Reproduction:
     True
     """
     found: list[Comparison] = [*claim_comparisons()]
-    for source, rows in _recomputed():
-        for row in rows:
+    for source, recomputed in _RECOMPUTED.items():
+        for row in beside(source, recomputed):
             analysis, level = [*(str(row[name]) for name in NAMES[source]), ""][:2]
             said = _said(source, row)
             place = (source, analysis, level, row["quantity"])
@@ -138,22 +144,6 @@ def reproduction() -> Reproduction:
     if len(set(names)) < len(names):
         raise MetaAnalysisError("two published numbers have the same name")
     return Reproduction(tuple(found))
-
-
-def _recomputed() -> Iterator[tuple[Source, list[dict[str, Any]]]]:
-    """Every published table of `SOURCES` but the claims, with our numbers."""
-    from .comparison import compare_coefficients, compare_pooled, compare_regressions
-
-    yield "pooled", _records(compare_pooled())
-    yield "regressions", _records(compare_regressions())
-    yield "coefficients", _records(compare_coefficients())
-    yield "tests", beside("tests", _test)
-    yield "column_sums", beside("column_sums", _column_sum)
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
-    return rows
 
 
 def _said(source: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,10 +166,52 @@ def _said(source: str, row: Mapping[str, Any]) -> dict[str, Any]:
 @lru_cache(maxsize=16)
 def _stopped(model: str) -> dict[str, dict[str, float]]:
     """Coefficients of a regression that was stopped early: quantity, term -> number."""
-    stopped = stopped_fit(published_regression(model))
+    stopped = stopped_fit(_fitted(model))
     terms = regression_definition(model).terms.values()
     quantities = ("estimate", "se", "t", "p", "lower", "upper")
     return {q: dict(zip(terms, getattr(stopped, q), strict=True)) for q in quantities}
+
+
+@cache
+def _groups(analysis: str) -> tuple[Any, Any, float | None]:
+    """Fits of an analysis by level: of a common effect, of random effects; p between groups."""
+    common = published_fits(analysis, model="common", method="likelihood")
+    if analysis == ALL_COHORTS:
+        return common, published_fits(analysis), None
+    result = published_subgroup(analysis)
+    return common, result.groups, result.test.p
+
+
+def _pooled(line: Mapping[str, Any]) -> dict[str, float | None]:
+    common, random, p = _groups(line["analysis"])
+    fit, same = random[line["level"]], common[line["level"]]
+    return {
+        "cohorts": fit.k, "nonrelapse_deaths": fit.events, "patients": fit.n,
+        "common_estimate": same.estimate, "common_lower": same.ci.lower,
+        "common_upper": same.ci.upper, "random_estimate": fit.estimate,
+        "random_lower": fit.ci.lower, "random_upper": fit.ci.upper, "p_between": p,
+    }  # fmt: skip
+
+
+_fitted = cache(published_regression)
+
+
+def _regression(line: Mapping[str, Any]) -> dict[str, float | None]:
+    fit = _fitted(line["model"])
+    test, found = fit.omnibus, fit.heterogeneity
+    return {
+        "cohorts": fit.k, "tau2": fit.tau2, "tau2_se": fit.tau2_se, "i2_percent": found.I2,
+        "h2": found.H2, "r2_percent": fit.R2, "qe": found.Q, "qe_df": found.df, "qe_p": found.p,
+        "f": test.statistic, "f_df1": test.df, "f_df2": test.df2, "f_p": test.p,
+    }  # fmt: skip
+
+
+def _coefficient(line: Mapping[str, Any]) -> dict[str, float | None]:
+    names = regression_definition(line["model"]).terms
+    found = _fitted(line["model"]).coefficients.rename(
+        index=dict(names), columns={"statistic": "t", "ci_lower": "lower", "ci_upper": "upper"}
+    )
+    return found.loc[line["term"], ["estimate", "se", "t", "df", "p", "lower", "upper"]].to_dict()
 
 
 def _test(line: Mapping[str, Any]) -> Mapping[str, float | None]:
@@ -204,7 +236,7 @@ def _chi_squared_tests() -> tuple[Any, ...]:
 
 def _permutation(line: Mapping[str, Any]) -> dict[str, float | None]:
     """Permutation tests of one model: omnibus, or one product."""
-    fit, drawn = published_regression(line["subset"]), published_permutation(line["subset"])
+    fit, drawn = _fitted(line["subset"]), published_permutation(line["subset"])
     product, test = line["test"].removeprefix(f"{PERMUTATION} of "), fit.omnibus
     if product == "moderators":
         return {"cohorts": fit.k, "statistic": test.statistic, "df1": test.df, "df2": test.df2,
@@ -218,3 +250,13 @@ def _permutation(line: Mapping[str, Any]) -> dict[str, float | None]:
 def _column_sum(line: Mapping[str, Any]) -> dict[str, float | None]:
     sums = _chi_squared(line["subset"]).table.frame().sum(axis=1)
     return {"deaths": int(sums[line["level"]])}
+
+
+#: Published table -> what computes the numbers of one of its rows; the claims have their own room.
+_RECOMPUTED: dict[Source, Callable[[Mapping[str, Any]], Mapping[str, float | None]]] = {
+    "pooled": _pooled,
+    "regressions": _regression,
+    "coefficients": _coefficient,
+    "tests": _test,
+    "column_sums": _column_sum,
+}

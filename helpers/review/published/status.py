@@ -9,11 +9,26 @@ Everything else *differs*, and needs a reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
 
 from ... import printing
 from ...errors import MetaAnalysisError
+from ...evidence import load_published
 from ..decimals import prints_as, significant_digits
+
+Source = Literal["pooled", "regressions", "coefficients", "tests", "column_sums"]
+#: Published table -> the columns that name a row: the analysis, and a level where it has several.
+NAMES: dict[Source, tuple[str, ...]] = {
+    "pooled": ("analysis", "level"),
+    "regressions": ("model",),
+    "coefficients": ("model", "term"),
+    "tests": ("test", "subset"),
+    "column_sums": ("subset", "level"),
+}
 
 IDENTICAL = "identical as printed"
 ROUNDING = "same to rounding"
@@ -117,3 +132,35 @@ def compare(
             f"{found.name}: published {text}, ours {ours:.12g}, and no reason is named"
         )
     return found
+
+
+def beside(
+    source: Source, recompute: Callable[[Mapping[str, Any]], Mapping[str, float | None]]
+) -> list[dict[str, Any]]:
+    """Put each printed number of a published table beside ours.
+
+    `recompute` gives our numbers of a row by column, none where there are none. Each number has the
+    columns of `NAMES`, `quantity`, `ours`, `published`, `printed` (text) and `line`, its row.
+    `MetaAnalysisError` where a number is published that `recompute` gives as None.
+    """
+    rows = []
+    lines: list[dict[str, Any]] = load_published(source).to_dict("records")  # type: ignore[assignment]
+    for line in lines:
+        head = {name: line[name] for name in NAMES[source]}
+        for quantity, ours in recompute(line).items():
+            if pd.isna(line[quantity]):
+                continue
+            if ours is None:
+                where = ", ".join(map(str, head.values()))
+                raise MetaAnalysisError(f"{where}: {quantity} is published, and ours has none")
+            rows.append(
+                {
+                    **head,
+                    "quantity": quantity,
+                    "ours": float(ours),
+                    "published": float(line[quantity]),
+                    "printed": str(line.get(f"{quantity}_printed", line[quantity])),
+                    "line": line,
+                }
+            )
+    return rows

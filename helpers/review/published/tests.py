@@ -13,7 +13,7 @@ import pandas as pd
 from ...checks.bias import egger
 from ...evidence import load_cohorts, load_inferred_overlap, load_published
 from ..decimals import prints_as
-from .comparison import beside
+from .status import beside
 
 __all__ = [
     "CORRELATION",
@@ -131,7 +131,7 @@ def recomputed_tests(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """
     table = pd.DataFrame(beside("tests", lambda line: recompute(line, cohorts)))
     agrees = [prints_as(*pair) for pair in zip(table["ours"], table["printed"], strict=True)]
-    table = table.drop(columns=["relation", "line"])
+    table = table.drop(columns="line")
     return table.assign(agrees=agrees, inferred=table["subset"] == INFERRED)
 
 
