@@ -465,10 +465,10 @@ CASES: dict[str, Case] = {
     "confounding": Case(
         {
             "real": lambda: plots.confounding(regression_cohorts(_MM)),
-            "one": lambda: plots.confounding(cohorts(1), columns=["setting"]),
-            "many": lambda: plots.confounding(cohorts(MANY), columns=["setting"]),
+            "one": lambda: plots.confounding(cohorts(1).assign(follow_up="long")),
+            "many": lambda: plots.confounding(cohorts(MANY).assign(follow_up="long")),
             "awkward": lambda: plots.confounding(
-                products(cohorts(8, LONG), LONG), columns=["setting"]
+                products(cohorts(8, LONG), LONG).assign(follow_up=NAME)
             ),
         },
         "",

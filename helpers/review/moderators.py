@@ -285,44 +285,6 @@ def _factor_p(fit: RegressionResult, factor: str) -> float:
         return float("nan")
 
 
-_MISSING = "not reported"
-
-
-def cross_tabulation(cohorts: pd.DataFrame, rows: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Count cohorts, patients and deaths in every combination of characteristics.
-
-    A row for every combination of the levels that occur, empty ones included: the characteristics
-    (categorical, in order), cohorts, patients, nonrelapse_deaths. Cohorts without a value have the
-    level "not reported".
-
-    >>> data = pd.DataFrame({"product": ["a", "b"], "setting": ["trial", "registry"],
-    ...                      "patients": [10, 20], "nonrelapse_deaths": [1, 2]})
-    >>> cross_tabulation(data, "product", ["setting"])["cohorts"].tolist()
-    [1, 0, 0, 1]
-    """
-    keys = [rows, *columns]
-    lack = [c for c in (*keys, "patients", "nonrelapse_deaths") if c not in cohorts.columns]
-    if lack:
-        raise MetaAnalysisError(f"a cross-tabulation misses column {', '.join(lack)}")
-    if cohorts.empty:
-        raise MetaAnalysisError("a cross-tabulation needs at least one cohort")
-    made: dict[str, Any] = {}
-    for key in keys:
-        column = cohorts[key]
-        order = column.cat.categories if hasattr(column, "cat") else column.dropna().unique()
-        values = column.astype(object).where(column.notna(), _MISSING).astype(str)
-        levels = [str(level) for level in order if str(level) in set(values)]
-        levels += [_MISSING] if _MISSING in set(values) and _MISSING not in levels else []
-        made[key] = pd.Categorical(values, categories=levels)
-    frame = cohorts[["patients", "nonrelapse_deaths"]].assign(**made)
-    grouped = frame.groupby(keys, observed=False)
-    return grouped.agg(
-        cohorts=("patients", "size"),
-        patients=("patients", "sum"),
-        nonrelapse_deaths=("nonrelapse_deaths", "sum"),
-    ).reset_index()
-
-
 def subgroup_rows(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Pool every group of the published subgroup analyses.
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import load_cohorts, load_published
+from helpers import load_published
 from helpers.errors import MetaAnalysisError
 from helpers.review.moderators import (
     VARIANTS,
     adjusted,
     coefficient_variants,
-    cross_tabulation,
     false_alarm,
     regression_overview,
     regression_variants,
@@ -80,16 +79,6 @@ def test_variants_are_the_fits_they_name() -> None:
         assert frame.loc[name, "reason"] == ""
     with pytest.raises(MetaAnalysisError, match="no coefficient 'colour'"):
         coefficient_variants(made, "colour")
-
-
-def test_a_cross_tabulation_counts_every_cohort_once() -> None:
-    cohorts = load_cohorts()
-    table = cross_tabulation(cohorts, "product", ["setting", "enrolment_ended"])
-    assert len(table) == 8 * 2 * 3
-    assert table["cohorts"].sum() == len(cohorts)
-    assert table["patients"].sum() == cohorts["patients"].sum()
-    assert table["nonrelapse_deaths"].sum() == cohorts["nonrelapse_deaths"].sum()
-    assert "not reported" in table["enrolment_ended"].cat.categories
 
 
 def test_rows_of_all_groups_are_the_published_ones() -> None:

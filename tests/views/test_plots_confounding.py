@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from helpers import load_cohorts
-from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.errors import MetaAnalysisError
 from helpers.review.plots import confounding
 from helpers.review.published.models import regression_cohorts
-from helpers.views.plots import show
 from helpers.views.plots.note import note_of
 
 
@@ -24,15 +23,12 @@ def pixels(ax):
     return {p.get_gid(): p.get_window_extent() for p in cells}
 
 
-@pytest.mark.parametrize("area", ["patients", "cohorts"])
-def test_areas_are_proportional_to_what_they_count(lymphoma, area):
-    ax = confounding(lymphoma, area=area)
+def test_areas_are_proportional_to_the_patients(lymphoma):
+    ax = confounding(lymphoma)
     table = lymphoma.assign(follow_up=lymphoma["follow_up"].astype(object).fillna("not reported"))
-    sums = table.groupby(["product", "setting", "follow_up"], observed=True).agg(
-        patients=("patients", "sum"), cohorts=("patients", "size")
-    )
+    sums = table.groupby(["product", "setting", "follow_up"], observed=True)["patients"].sum()
     squares = sorted(box.width * box.height for box in pixels(ax).values())
-    expected = np.sort(sums[area].to_numpy())
+    expected = np.sort(sums.to_numpy())
     assert len(squares) == len(sums)
     assert np.array(squares) / max(squares) == pytest.approx(expected / expected.max(), rel=1e-6)
     for box in pixels(ax).values():
@@ -57,20 +53,24 @@ def test_no_text_lies_on_another(lymphoma):
             assert not any(box.overlaps(other) for other in boxes[:i])
 
 
-def test_one_characteristic_all_cohorts_and_one_cohort_are_drawn():
-    cohorts = load_cohorts()
-    assert show(confounding(cohorts, "entity", ["setting"]), "one").alt
-    note = note_of(confounding(cohorts.head(1), "product", ["setting"]))
+def test_its_table_counts_every_cohort_once_and_names_what_is_not_reported():
+    cohorts = load_cohorts().assign(follow_up=load_cohorts()["enrolment_ended"])
+    text = note_of(confounding(cohorts)).table.text
+    rows = [line.split() for line in text.splitlines()[1:]]
+    assert len(rows) == 8 * 2 * 3
+    sums = [sum(int(row[i].replace(",", "")) for row in rows) for i in (-3, -2, -1)]
+    assert sums == [len(cohorts), *cohorts[["patients", "nonrelapse_deaths"]].sum()]
+    assert "not reported" in text
+
+
+def test_one_cohort_is_drawn():
+    note = note_of(confounding(load_cohorts().head(1).assign(follow_up="long")))
     assert "Every combination" in note.caption
     assert "one cohort" in note.alt
 
 
-def test_other_requests_are_errors(lymphoma):
-    with pytest.raises(UnsupportedError, match="expected one of patients, cohorts"):
-        confounding(lymphoma, area="deaths")
-    with pytest.raises(UnsupportedError, match="expected 1 or 2"):
-        confounding(lymphoma, columns=())
-    with pytest.raises(MetaAnalysisError, match="misses column colour"):
-        confounding(lymphoma, "colour")
+def test_what_cannot_be_drawn_is_an_error(lymphoma):
+    with pytest.raises(MetaAnalysisError, match="no column 'setting'"):
+        confounding(lymphoma.drop(columns="setting"))
     with pytest.raises(MetaAnalysisError, match="at least one cohort"):
         confounding(pd.DataFrame(lymphoma).head(0))

@@ -2,70 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ... import printing
-from ...arguments import one_of
-from ...errors import UnsupportedError
+from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of, figure_of, grid_below, room_of_axes
 from ...views.plots.lettering import fit_names, fit_text
 from ...views.plots.note import Note, numbers
-from ..moderators import cross_tabulation
+from ...views.tables.frames import require
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
+#: Characteristic down the side, and those across, the outer one first.
+DOWN, ACROSS = "product", ["setting", "follow_up"]
 CELL = 92.0  # height of a row in CSS pixels
 LABEL = 112.0  # width of the row labels
 TOP = 62.0
 LINE = 24.0  # height of a combination in the narrow form
 WORDS = 48.0  # of a cell, for the two lines under the square
+MISSING = "not reported"
+Cells = Mapping[tuple[str, ...], Any]
 
 
 @style.themed
-def confounding(
-    cohorts: pd.DataFrame,
-    rows: str = "product",
-    columns: Sequence[str] = ("setting", "follow_up"),
-    *,
-    area: Literal["patients", "cohorts"] = "patients",
-    ax: Axes | None = None,
-    width: float = 720.0,
-) -> Axes:
-    """Draw how the cohorts spread over the combinations of two or three characteristics.
+def confounding(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
+    """Draw how the cohorts spread over the combinations of product, setting and follow-up.
 
     Parameters
     ----------
     cohorts : DataFrame
-        With patients, nonrelapse_deaths and the columns named, such as
+        With product, setting, follow_up, patients and nonrelapse_deaths, as
         ``helpers.review.published.models.regression_cohorts`` gives.
-    rows : str
-        Characteristic down the side.
-    columns : sequence of str
-        One or two characteristics across; the first is the outer one. Combinations across that no
-        row has are left out.
-    area : {"patients", "cohorts"}
-        What the area of a square counts.
     ax, width
         As in :func:`helpers.plots.forest`.
 
     Returns
     -------
     Axes
-        Squares with the number of cohorts and of patients under them; an empty combination
-        carries the word "none". With a note that ``show`` picks up.
+        Products down the side; setting and follow-up across, without combinations that no product
+        has. Squares, their area the patients, with the number of cohorts and of patients under
+        them; an empty combination carries the word "none". With a note that ``show`` picks up.
 
     Raises
     ------
-    UnsupportedError
-        For another area or number of characteristics.
     MetaAnalysisError
         When a column is missing or there is no cohort.
 
@@ -78,26 +64,23 @@ def confounding(
     """
     from matplotlib.patches import Rectangle
 
-    one_of("area", area, ("patients", "cohorts"))
-    if len(columns) not in (1, 2):
-        raise UnsupportedError(f"{len(columns)} characteristics across; expected 1 or 2")
-    table = cross_tabulation(cohorts, rows, columns)
-    levels = SUBJECT.in_order(table[rows].cat.categories)
-    table[rows] = table[rows].cat.reorder_categories(levels)
-    table = table.sort_values([rows, *columns], ignore_index=True)
-    across = _across(table, columns)
-    keys = table[[rows, *columns]].astype(str).itertuples(index=False, name=None)
+    table = _combinations(cohorts)
+    levels = list(table[DOWN].cat.categories)
+    occurs = table.groupby(ACROSS, observed=False)["cohorts"].sum()
+    across = [key for key, number in occurs.items() if number]
+    keys = table[[DOWN, *ACROSS]].astype(str).itertuples(index=False, name=None)
     cells = dict(zip(keys, table.to_dict("records"), strict=True))
+    most = float(table["patients"].max())
     if width < style.NARROW and ax is None:
-        ax = _list(levels, across, cells, area, width)
-        annotate(ax, _note(table, rows, columns, levels, across, cells))
+        ax = _list(levels, across, cells, most, width)
+        annotate(ax, _note(table, levels, across, cells))
         return ax
     ax = axes_of(ax, width, TOP + CELL * len(levels) + 8, left=LABEL, right=6, bottom=8, top=TOP)
     ax.set_xlim(0, len(across))
     ax.set_ylim(len(levels), 0)
     _, _, wide, high = room_of_axes(ax)
     wide, high = wide / len(across), high / len(levels)
-    most, side = float(table[area].max()), min(wide - 14, high - WORDS)
+    side = min(wide - 14, high - WORDS)
     colours = SUBJECT.colours(levels)
     small: dict[str, Any] = {"ha": "center", "size": style.size("small")}
     for i, level in enumerate(levels):
@@ -106,29 +89,48 @@ def confounding(
             if not cell["cohorts"]:
                 ax.text(x, i + 0.5, "none", va="center", color=style.QUIET.light, **small)
                 continue
-            edge = max(float(np.sqrt(cell[area] / most)) * side, 3.0)
+            edge = max(float(np.sqrt(cell["patients"] / most)) * side, 3.0)
             corner = (x - edge / wide / 2, i + (4 + side / 2) / high - edge / high / 2)
             square = Rectangle(
                 corner, edge / wide, edge / high, facecolor=colours[level].light, lw=0, zorder=3,
                 gid=f"cell-{i}-{j}",
             )  # fmt: skip
             ax.add_patch(square)
-            text = (
-                f"{printing.count(cell['cohorts'])} "
-                f"{'cohort' if cell['cohorts'] == 1 else 'cohorts'}\n"
-                f"{printing.count(cell['patients'])} patients"
-            )
+            text = f"{_cohorts(cell)}\n{printing.count(cell['patients'])} patients"
             ax.text(x, i + 1 - 3 / high, text, va="bottom", linespacing=1.05, **small)
     _frame(ax, levels, across, wide)
-    annotate(ax, _note(table, rows, columns, levels, across, cells))
+    annotate(ax, _note(table, levels, across, cells))
     return ax
+
+
+def _cohorts(cell: Mapping[str, Any]) -> str:
+    return f"{cell['cohorts']} cohort{'' if cell['cohorts'] == 1 else 's'}"
+
+
+def _combinations(cohorts: pd.DataFrame) -> pd.DataFrame:
+    """Count cohorts, patients and deaths in every combination, empty ones included."""
+    keys = [DOWN, *ACROSS]
+    require(cohorts, [*keys, "patients", "nonrelapse_deaths"])
+    if cohorts.empty:
+        raise MetaAnalysisError("confounding() needs at least one cohort")
+    made: dict[str, Any] = {}
+    for key in keys:
+        column = cohorts[key]
+        order = column.cat.categories if hasattr(column, "cat") else column.dropna().unique()
+        values = column.astype(object).where(column.notna(), MISSING).astype(str)
+        levels = [str(level) for level in (*order, MISSING) if str(level) in set(values)]
+        levels = SUBJECT.in_order(levels) if key == DOWN else levels
+        made[key] = pd.Categorical(values, categories=list(dict.fromkeys(levels)))
+    frame = cohorts[["patients", "nonrelapse_deaths"]].assign(**made, cohorts=1)
+    counted = ["cohorts", "patients", "nonrelapse_deaths"]
+    return frame.groupby(keys, observed=False)[counted].sum().reset_index()
 
 
 def _list(
     levels: list[str],
     across: list[tuple[str, ...]],
-    cells: Mapping[tuple[str, ...], Any],
-    area: str,
+    cells: Cells,
+    most: float,
     width: float,
 ) -> Axes:
     """Draw the same for a phone: the combinations of each level below its name, one a line."""
@@ -137,7 +139,6 @@ def _list(
     ax.set_xlim(0, width)
     ax.set_ylim(LINE * lines, 0)
     ax.axis("off")
-    most = max(float(cell[area]) for cell in cells.values())
     colours = SUBJECT.colours(levels)
     look: dict[str, Any] = {"va": "center", "size": style.size("text")}
     y = LINE / 2
@@ -151,41 +152,23 @@ def _list(
             if not cell["cohorts"]:
                 ax.text(width - 4, y, "none", ha="right", color=style.QUIET.light, **look)
                 continue
-            edge = max(float(np.sqrt(cell[area] / most)) * (LINE - 6), 3.0)
+            edge = max(float(np.sqrt(cell["patients"] / most)) * (LINE - 6), 3.0)
             ax.scatter(
                 [15], [y], s=edge**2, marker="s", c=colours[level].light, linewidths=0,
                 gid=f"cell-{i}-{j}",
             )  # fmt: skip
-            cohorts = f"{cell['cohorts']} cohort{'' if cell['cohorts'] == 1 else 's'}"
-            words = f"{printing.count(cell['patients'])} in {cohorts}"
+            words = f"{printing.count(cell['patients'])} in {_cohorts(cell)}"
             ax.text(width - 4, y, words, ha="right", **look)
         y += LINE
     return ax
 
 
-def _word(column: str) -> str:
-    return printing.readable(column)
-
-
-def _across(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    totals = table.groupby(list(columns), observed=False)["cohorts"].sum()
-    keys = [key if isinstance(key, tuple) else (key,) for key in totals.index]
-    return [
-        tuple(map(str, key)) for key, number in zip(keys, totals, strict=True) if int(number) > 0
-    ]
-
-
 def _note(
-    table: pd.DataFrame,
-    rows: str,
-    columns: Sequence[str],
-    levels: list[str],
-    across: list[tuple[str, ...]],
-    cells: Mapping[tuple[str, ...], Any],
+    table: pd.DataFrame, levels: list[str], across: list[tuple[str, ...]], cells: Cells
 ) -> Note:
-    by = printing.listing(map(_word, columns))
     alt = [
-        f"Grid of {_word(rows)} by {by}: {printing.counted(int(table['cohorts'].sum()), 'cohort')} "
+        "Grid of product by setting and follow-up: "
+        f"{printing.counted(int(table['cohorts'].sum()), 'cohort')} "
         f"with {printing.count(int(table['patients'].sum()))} patients."
     ]
     for level in levels:
@@ -194,21 +177,20 @@ def _note(
         alt.append(f"{level}: {'; '.join(found)}.")
     lost = sum(not cells[level, *key]["cohorts"] for level in levels for key in across)
     alt.append(f"{printing.counted(lost, 'combination').capitalize()} without any cohort.")
-    caption = f"Every combination of {_word(rows)} with {by} occurs."
+    caption = "Every combination of product with setting and follow-up occurs."
     if lost:
         part = f"{printing.capital(printing.word(lost))} of {len(levels) * len(across)}"
-        caption = f"{part} combinations of {_word(rows)} with {by} contain no cohort."
-    keys = [rows, *columns]
-    headings = {key: (_word(key).capitalize(), "") for key in keys}
-    others = dict.fromkeys((c for c in table.columns if c not in keys), "")
+        caption = f"{part} combinations of product with setting and follow-up contain no cohort."
+    keys = [DOWN, *ACROSS]
     return Note(
-        f"{_word(rows).capitalize()} by {by}",
+        "Product by setting and follow-up",
         " ".join(alt),
         caption,
         numbers(
             table.astype(dict.fromkeys(keys, str)),
-            f"Cohorts by {printing.listing(map(_word, keys))}: the numbers behind the figure",
-            headings | others,
+            "Cohorts by product, setting and follow-up: the numbers behind the figure",
+            {key: (printing.readable(key).capitalize(), "") for key in keys}
+            | dict.fromkeys(("cohorts", "patients", "nonrelapse_deaths"), ""),
         ),
     )
 
@@ -223,8 +205,6 @@ def _frame(ax: Axes, levels: list[str], across: list[tuple[str, ...]], wide: flo
     ax.tick_params(pad=4)
     for i in range(len(levels) + 1):
         ax.axhline(i, color=style.GRID.light, lw=0.8, zorder=1, clip_on=False)
-    if len(across[0]) == 1:
-        return
     outer = [key[0] for key in across]
     for name in dict.fromkeys(outer):
         places = [j for j, found in enumerate(outer) if found == name]
