@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -79,7 +79,7 @@ class TableRule:
 
     columns: tuple[str, ...]  # the rule is left out while one of them is absent
     expected: str
-    holds: Callable[[pd.DataFrame], pd.Series]  # one boolean a row; True where a value is missing
+    holds: Callable[..., bool]  # of the values of a row in these columns, None where one is missing
 
 
 def at_most(smaller: str, larger: str) -> TableRule:
@@ -87,22 +87,15 @@ def at_most(smaller: str, larger: str) -> TableRule:
     return TableRule(
         (smaller, larger),
         f"at most the number in column {larger!r}",
-        lambda frame: (frame[smaller] <= frame[larger]).fillna(True).astype(bool),
+        lambda x, y: x is None or y is None or x <= y,
     )
 
 
-def count_columns(study: str, events: str, n: str, *others: ColumnSchema) -> list[ColumnSchema]:
-    """Describe the label and the counts of a table of studies, and its other columns."""
-    columns = [
-        ColumnSchema(study, "text", unique=True),
-        ColumnSchema(events, "integer", minimum=0),
-        ColumnSchema(n, "integer", minimum=1),
-        *others,
-    ]
+def refuse_two_roles(columns: Iterable[ColumnSchema]) -> None:
+    """Refuse a column that is asked to hold two things."""
     names = [column.name for column in columns]
     if len(set(names)) < len(names):
         raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
-    return columns
 
 
 def _read_cell(cell: object, column: ColumnSchema) -> Any:
@@ -182,8 +175,8 @@ def _hint(cell: str, column: ColumnSchema) -> str:
     return ""
 
 
-def layout_problems(
-    grid: Sheet, columns: Sequence[ColumnSchema], *, strict: bool = False
+def _layout_problems(
+    grid: Sheet, columns: Sequence[ColumnSchema], strict: bool
 ) -> list[CellProblem]:
     """Collect what is wrong with records, header and the text of columns that nobody described."""
     problems = list(grid.problems)
@@ -216,7 +209,7 @@ def layout_problems(
     return problems + [grid.problem(grid.header_row, name, there, lacking) for name in missing]
 
 
-def read_column(grid: Sheet, column: ColumnSchema) -> tuple[list[Any], list[CellProblem]]:
+def _read_column(grid: Sheet, column: ColumnSchema) -> tuple[list[Any], list[CellProblem]]:
     """Read and check the cells of a column: None where one is empty or cannot be used."""
     values, problems = [], []
     first: dict[Any, int] = {}  # row in which a value was used
@@ -248,51 +241,58 @@ def _outside(value: Any, column: ColumnSchema) -> bool:
     )
 
 
-def check(
+def read_columns(
     grid: Sheet,
     columns: Sequence[ColumnSchema],
     rules: Sequence[TableRule] = (),
     *,
     strict: bool = False,
-) -> pd.DataFrame:
-    """Check every cell of a table and return the described columns, typed.
+) -> dict[str, list[Any]]:
+    """Check every cell of a table and return the values of the described columns, in their order.
 
-    The columns come in the order of `columns`: ``int64`` (``Int64`` when a value is missing),
-    ``float64``, ``str`` or, where the texts are fixed, an ordered categorical. Others are left
-    alone, or refused when `strict`. `EvidenceError` has every problem of the table.
+    An empty cell is None. Other columns are left alone, or refused when `strict`. `EvidenceError`
+    has every problem of the table.
     """
-    problems = layout_problems(grid, columns, strict=strict)
-    present = [column for column in columns if column.name in grid.header]
+    problems = _layout_problems(grid, columns, strict)
     bad: set[tuple[int | None, str]] = set()
-    data: dict[str, Any] = {}
-    for column in present:
-        values, wrong = read_column(grid, column)
-        problems += wrong
-        bad |= {(one.row, one.column) for one in wrong}
-        data[column.name] = pd.array(values, dtype=_DTYPES[column.kind])  # type: ignore[call-overload]
-    frame = pd.DataFrame(data, index=pd.Index(grid.rows, dtype="int64"))
-    cell_of = dict(zip(grid.rows, grid.cells, strict=True))
-    readable = [rule for rule in rules if set(rule.columns) <= set(frame.columns)]
+    values: dict[str, list[Any]] = {}
+    for column in columns:
+        if column.name in grid.header:
+            values[column.name], wrong = _read_column(grid, column)
+            problems += wrong
+            bad |= {(one.row, one.column) for one in wrong}
+    readable = [rule for rule in rules if set(rule.columns) <= set(values)]
     for rule in sorted(readable, key=lambda one: len(one.columns)):
-        for row in frame.index[~rule.holds(frame).to_numpy(dtype=bool)]:
+        name = rule.columns[0]
+        cells = grid.column(grid.header.index(name))
+        given = zip(*(values[column] for column in rule.columns), strict=True)
+        for (row, cell), of_row in zip(cells, given, strict=True):
             # a condition between columns says nothing about a row with a cell wrong by itself
-            if not any((row, name) in bad for name in rule.columns):
-                name = rule.columns[0]
-                cell = cell_of[row][grid.header.index(name)]
+            wrong_already = any((row, column) in bad for column in rule.columns)
+            if not wrong_already and not rule.holds(*of_row):
                 problems.append(grid.problem(row, name, cell, rule.expected))
                 bad.add((row, name))
     grid.refuse(problems)
-    return _final(frame.reset_index(drop=True), present)
+    return values
 
 
-def _final(frame: pd.DataFrame, columns: Sequence[ColumnSchema]) -> pd.DataFrame:
-    types: dict[str, Any] = {}
+def as_frame(values: Mapping[str, list[Any]], columns: Sequence[ColumnSchema]) -> pd.DataFrame:
+    """Make a frame of what `read_columns` gives.
+
+    Columns are ``int64`` (``Int64`` when a value is missing), ``float64``, ``str`` or, where the
+    texts are fixed, an ordered categorical.
+    """
+    made: dict[str, Any] = {}
     for column in columns:
-        if column.kind == "integer" and not frame[column.name].isna().any():
-            types[column.name] = "int64"
-        elif column.allowed:
-            types[column.name] = pd.CategoricalDtype(list(column.allowed), ordered=True)
-    return frame.astype(types)
+        cells = values[column.name]
+        kind: Any = _DTYPES[column.kind]
+        if column.kind == "integer" and None not in cells:
+            kind = "int64"
+        made[column.name] = pd.array(cells, dtype=kind)
+        if column.allowed:
+            kind = pd.CategoricalDtype(list(column.allowed), ordered=True)
+            made[column.name] = pd.Categorical(made[column.name], dtype=kind)
+    return pd.DataFrame(made)
 
 
 def infer(cells: Sequence[str]) -> pd.Series:

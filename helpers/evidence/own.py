@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..door import pd
 from ..errors import MetaAnalysisError
-from .columns import ColumnSchema, TableRule, at_most, check, count_columns, infer
+from .columns import (
+    ColumnSchema,
+    TableRule,
+    as_frame,
+    at_most,
+    infer,
+    read_columns,
+    refuse_two_roles,
+)
 from .given import RATING, RATING_WORDING, known_scale, scale_by_name
 from .grid import Sheet, Source, is_frame, whole
 from .opening import MISSING_WORDS, Opened, guess, names, open_table, ours, plain_name
@@ -237,15 +245,6 @@ def _asked(role: str, options: bool) -> str:
     return f"a column of {what} (choose it{f' with {option}' if options else ''})"
 
 
-def values_of(roles: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the columns without which a row is no study: counts, or an effect with its spread.
-
-    >>> values_of({"study": "s", "events": "x", "n": "n"}), values_of({"effect": "y", "se": "s"})
-    (('x', 'n'), ('y', 's'))
-    """
-    return tuple(roles[role] for role in (*COUNTS, *EFFECTS) if role in roles)
-
-
 def usable_sheet(
     opened: Opened,
     roles: Mapping[str, str],
@@ -260,7 +259,7 @@ def usable_sheet(
     """
     sheet = opened.sheet
     header = sheet.header
-    counts = values_of(roles)
+    counts = [roles[role] for role in (*COUNTS, *EFFECTS) if role in roles]
     words = MISSING_WORDS | {word.strip().casefold() for word in missing}
     used = list(dict.fromkeys([*roles.values(), *numbers]))
     problems = []
@@ -365,24 +364,68 @@ def read_own(
     >>> own.data["Cases"].tolist()
     [3, <NA>]
     """
+    own = read_cells(source, given, numeric=numeric, missing=missing, sheet=sheet, scale=scale)
+    data, roles, asked = as_frame(own.values, own.columns), own.roles, own.opened.sheet
+    if is_frame(source):
+        result = source.copy()
+        for name in data:
+            if name != roles.get("by"):  # a group keeps its type, such as an order
+                result[name] = data[name].array
+        return OwnTable(result, roles, own.rows, own.understood, own.scale)
+    rest = {
+        name: infer([record[place] for record in asked.cells])
+        for place, name in enumerate(asked.header)
+        if name not in data
+    }
+    data = data.assign(**rest)[list(asked.header)]
+    return OwnTable(data, roles, own.rows, own.understood, own.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCells:
+    """The checked cells of a table by column, None where one is empty."""
+
+    values: Mapping[str, list[Any]]
+    columns: list[ColumnSchema]
+    roles: Mapping[str, str]
+    rows: tuple[int, ...]  # of the spreadsheet
+    understood: str
+    scale: str
+    opened: Opened
+
+
+def read_cells(
+    source: Source,
+    given: Mapping[str, str | None],
+    *,
+    numeric: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    sheet: str | int | None = None,
+    scale: str | None = None,
+    file: str | None = None,
+    only: Collection[str] = (),
+    options: bool = True,
+) -> OwnCells:
+    """Open a table, find its columns and check their cells, as `read_own` does.
+
+    Of the roles those of `only` are read, if there are any.
+    """
     named = [name for name in (*given.values(), *numeric) if name is not None]
-    opened = open_table(source, wanted=named, sheet=sheet)
-    roles = choose_columns(opened, given, numeric)
+    opened = open_table(source, wanted=named, sheet=sheet, file=file)
+    roles = choose_columns(opened, given, numeric, options=options)
+    if only:
+        roles = {role: roles[role] for role in only if role in roles}
     guessed_scale, scale = scale is None, scale_of(roles, scale)
     grid, columns, rules = prepare(opened, roles, numeric, missing, scale)
-    data = check(grid, columns, rules)
-    refuse_no_study(grid, roles, bool(data[list(values_of(roles))].notna().all(axis=1).any()))
-    if is_frame(source):
-        data = _frame_with(source, data, roles)
-    else:
-        rest = {
-            name: infer([record[place] for record in opened.sheet.cells])
-            for place, name in enumerate(opened.sheet.header)
-            if name not in data
-        }
-        data = data.assign(**rest)[list(opened.sheet.header)]
+    values = read_columns(grid, columns, rules)
+    needed = [roles[role] for role in (*COUNTS, *EFFECTS) if role in roles]
+    if not any(None not in row for row in zip(*(values[n] for n in needed), strict=True)):
+        what = "both counts" if "events" in roles else "an effect and its spread"
+        listed = (" and " if len(needed) == 2 else ", ").join(map(repr, needed))
+        kind = "counts" if "events" in roles else "numbers"
+        raise whole(grid.file, f"no row with {what}", f"{kind} in {listed}")
     said = understood(opened, roles, given, scale if guessed_scale else "")
-    return OwnTable(data, roles, grid.rows, said, scale)
+    return OwnCells(values, columns, roles, grid.rows, said, scale, opened)
 
 
 def scale_of(roles: Mapping[str, str], scale: str | None) -> str:
@@ -402,80 +445,55 @@ def scale_of(roles: Mapping[str, str], scale: str | None) -> str:
     return scale
 
 
-def refuse_no_study(grid: Sheet, roles: Mapping[str, str], some: bool) -> None:
-    """Refuse a table in which no row has all that makes a study."""
-    if not some:
-        values = values_of(roles)
-        what = "both counts" if "events" in roles else "an effect and its spread"
-        named = (
-            " and ".join(map(repr, values)) if len(values) == 2 else ", ".join(map(repr, values))
-        )
-        kind = "counts" if "events" in roles else "numbers"
-        raise whole(grid.file, f"no row with {what}", f"{kind} in {named}")
+#: What the column of each role holds; effects and limits may be bounded by their scale.
+_HELD: dict[str, dict[str, Any]] = {
+    "study": {"kind": "text", "required": True, "unique": True},
+    "events": {"kind": "integer", "minimum": 0},
+    "n": {"kind": "integer", "minimum": 1},
+    "time": {"kind": "number", "above": 0},
+    "effect": {"kind": "number"},
+    "se": {"kind": "number", "above": 0},
+    "variance": {"kind": "number", "above": 0},
+    "lower": {"kind": "number"},
+    "upper": {"kind": "number"},
+    "by": {"kind": "text"},
+    "cluster": {"kind": "text"},
+    "risk_of_bias": {"kind": "text", "pattern": RATING, "wording": RATING_WORDING},
+    "follow_up": {"kind": "number", "above": 0},
+}
+_BOUNDED: dict[str, dict[str, Any]] = {
+    "ratio": {"above": 0},
+    "proportion": {"minimum": 0, "maximum": 1},
+}
 
 
 def prepare(
     opened: Opened,
     roles: Mapping[str, str],
-    numeric: Sequence[str] = (),
-    missing: Sequence[str] = (),
-    scale: str = "",
+    numeric: Sequence[str],
+    missing: Sequence[str],
+    scale: str,
 ) -> tuple[Sheet, list[ColumnSchema], list[TableRule]]:
     """Give the cells of the columns with a role, what each may hold, and rules between them."""
-    others = [
-        ColumnSchema(roles[role], "text", required=False)
-        for role in ("by", "cluster")
+    bounds = dict.fromkeys(("effect", "lower", "upper"), _BOUNDED.get(scale, {}))
+    columns = [
+        ColumnSchema(roles[role], **{"required": False, **held, **bounds.get(role, {})})
+        for role, held in _HELD.items()
         if role in roles
     ]
-    if "risk_of_bias" in roles:
-        rated = roles["risk_of_bias"]
-        others.append(
-            ColumnSchema(rated, "text", required=False, pattern=RATING, wording=RATING_WORDING)
-        )
-    numbers = list(numeric)
-    if "follow_up" in roles:
-        others.append(ColumnSchema(roles["follow_up"], "number", required=False, above=0))
-        numbers.append(roles["follow_up"])
-    others += [ColumnSchema(name, "number", required=False) for name in numeric]
-    if "effect" in roles:
-        columns, rules = _effect_columns(roles, scale)
-        values = values_of(roles)
-        names = [column.name for column in (*columns, *others)]
-        if len(set(names)) < len(names):
-            raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
-        return usable_sheet(opened, roles, [*numbers, *values], missing), [*columns, *others], rules
-    timed = "time" in roles
-    size = roles["time" if timed else "n"]
-    columns = [
-        replace(column, required=False) if column.name in (roles["events"], size) else column
-        for column in count_columns(roles["study"], roles["events"], size, *others)
-    ]
-    if timed:
-        columns[2] = ColumnSchema(size, "number", required=False, above=0)
-        return usable_sheet(opened, roles, [*numbers, size], missing), columns, []
+    columns += [ColumnSchema(name, "number", required=False) for name in numeric]
+    refuse_two_roles(columns)
+    numbers = [column.name for column in columns if column.kind == "number"]
     grid = usable_sheet(opened, roles, numbers, missing)
-    rule = at_most(roles["events"], size)
+    if "lower" in roles:
+        effect = roles["effect"]
+        return grid, columns, [at_most(roles["lower"], effect), at_most(effect, roles["upper"])]
+    if "n" not in roles:
+        return grid, columns, []
+    rule = at_most(roles["events"], roles["n"])
     if _swapped(grid, roles):
         rule = replace(rule, expected=f"{rule.expected}; the two columns may be swapped")
     return grid, columns, [rule]
-
-
-def _effect_columns(
-    roles: Mapping[str, str], scale: str
-) -> tuple[list[ColumnSchema], list[TableRule]]:
-    """Describe label, effect and spread of a table of effects."""
-    ends: dict[str, Any] = {"ratio": {"above": 0}, "proportion": {"minimum": 0, "maximum": 1}}
-    columns = [ColumnSchema(roles["study"], "text", unique=True)]
-    for role in EFFECTS:
-        if role in roles:
-            held: dict[str, Any] = (
-                {"above": 0} if role in ("se", "variance") else ends.get(scale, {})
-            )
-            columns.append(ColumnSchema(roles[role], "number", required=False, **held))
-    if "lower" not in roles:
-        return columns, []
-    effect = roles["effect"]
-    return columns, [at_most(roles["lower"], effect), at_most(effect, roles["upper"])]
 
 
 def understood(
@@ -506,12 +524,3 @@ def _swapped(grid: Sheet, roles: Mapping[str, str]) -> bool:
     pairs = [(str(record[one]), str(record[two])) for record in grid.cells]
     known = [(float(x), float(n)) for x, n in pairs if x.isdecimal() and n.isdecimal()]
     return len(known) > 1 and 2 * sum(x > n for x, n in known) > len(known)
-
-
-def _frame_with(frame: pd.DataFrame, checked: pd.DataFrame, roles: Mapping[str, str]) -> Any:
-    """Put checked columns into a copy of a frame; a group keeps its type, such as an order."""
-    result = frame.copy()
-    for name in checked:
-        if name != roles.get("by"):
-            result[name] = checked[name].array
-    return result

@@ -9,20 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .columns import layout_problems, read_column
 from .given import on_model_scale
 from .grid import Source
-from .opening import open_table
-from .own import (
-    COUNTS,
-    EFFECTS,
-    choose_columns,
-    prepare,
-    refuse_no_study,
-    scale_of,
-    understood,
-    values_of,
-)
+from .own import COUNTS, EFFECTS, read_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +56,12 @@ def read_counts(
     ((3, None), (40, 50), (2, 3))
     """
     given = dict(given or {})
-    named = [name for name in given.values() if name is not None]
-    opened = open_table(source, wanted=named, file=file)
-    chosen = choose_columns(opened, given, options=False)
-    known = ("study", *COUNTS, *EFFECTS)
     texts = [role for role in ("by", "cluster", "risk_of_bias") if given.get(role) is not None]
-    roles: dict[str, str] = {role: chosen[role] for role in (*known, *texts) if role in chosen}
-    guessed_scale, scale = scale is None, scale_of(roles, scale)
-    grid, columns, rules = prepare(opened, roles, scale=scale)
-    problems = layout_problems(grid, columns)
-    values = {}
-    for column in columns:
-        if column.name in grid.header:
-            values[column.name], wrong = read_column(grid, column)
-            problems += wrong
-    for rule in rules:  # each that one number is at most another
-        if not set(rule.columns) <= set(values):
-            continue
-        small, large = rule.columns
-        cells = grid.column(grid.header.index(small))
-        for (row, cell), x, n in zip(cells, values[small], values[large], strict=True):
-            if x is not None and n is not None and x > n:
-                problems.append(grid.problem(row, small, cell, rule.expected))
-    grid.refuse(problems)
-    needed = [values[name] for name in values_of(roles)]
-    refuse_no_study(grid, roles, any(None not in row for row in zip(*needed, strict=True)))
-    said = understood(opened, roles, given, scale if guessed_scale else "")
-    one = {role: tuple(values[name]) for role, name in roles.items()}
-    nothing = (None,) * len(grid.rows)
+    only = ("study", *COUNTS, *EFFECTS, *texts)
+    own = read_cells(source, given, scale=scale, file=file, only=only, options=False)
+    roles, scale = own.roles, own.scale
+    one = {role: tuple(own.values[name]) for role, name in roles.items()}
+    nothing = (None,) * len(own.rows)
     yi, vi, far = list[float](), list[float](), list[int]()
     if scale:
         yi, vi, far = on_model_scale(one, scale)
@@ -102,12 +69,12 @@ def read_counts(
         study=one["study"],
         events=one.get("events", nothing),
         size=one.get("n", one.get("time", nothing)),
-        rows=grid.rows,
+        rows=own.rows,
         roles=roles,
-        understood=said,
+        understood=own.understood,
         scale=scale,
         yi=tuple(yi),
         vi=tuple(vi),
         lopsided=tuple(far),
-        texts={role: one[role] for role in texts},
+        texts={role: one[role] for role in texts if role in one},
     )

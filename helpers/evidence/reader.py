@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..door import pd
-from .columns import ColumnSchema, at_most, check, count_columns, infer
+from .columns import ColumnSchema, as_frame, at_most, infer, read_columns, refuse_two_roles
 from .grid import Source, is_frame, read_grid
 
 
@@ -85,18 +85,20 @@ def read_cohorts(
     """
     if isinstance(numeric, str):
         numeric = (numeric,)
-    others = []
-    if by is not None:
-        others.append(ColumnSchema(by, "text", required=False))
-    if follow_up is not None:
-        others.append(ColumnSchema(follow_up, "number", required=False, above=0))
-    if reported_rate is not None:
-        others.append(ColumnSchema(reported_rate, "number", required=False, minimum=0, maximum=1))
-    others += [ColumnSchema(name, "number", required=False) for name in numeric]
-    columns = count_columns(study, events, n, *others)
+    described = [
+        ColumnSchema(study, "text", unique=True),
+        ColumnSchema(events, "integer", minimum=0),
+        ColumnSchema(n, "integer", minimum=1),
+        ColumnSchema(by, "text", required=False),
+        ColumnSchema(follow_up, "number", required=False, above=0),
+        ColumnSchema(reported_rate, "number", required=False, minimum=0, maximum=1),
+        *(ColumnSchema(name, "number", required=False) for name in numeric),
+    ]
+    columns = [column for column in described if column.name is not None]
+    refuse_two_roles(columns)
     names = tuple(column.name for column in columns)
     grid = read_grid(path_or_frame, names)
-    checked = check(grid, columns, [at_most(events, n)])
+    checked = as_frame(read_columns(grid, columns, [at_most(events, n)]), columns)
     if is_frame(path_or_frame):
         result = path_or_frame.copy()
         for name in names:

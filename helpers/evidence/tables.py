@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from ..door import pd
-from .columns import TableRule, at_most, check
+from .columns import TableRule, as_frame, at_most, read_columns
 from .grid import read_grid
 from .package import columns_of, data_folder, resource
 from .problems import CellProblem, EvidenceError
@@ -29,49 +29,39 @@ Context = Literal[
 ]
 
 
-def _number(printed: pd.Series) -> pd.Series:
-    """Return the numbers in printed texts; of a bound such as ``<.0001`` the bound."""
-    return pd.to_numeric(printed.str.removeprefix("<"), errors="coerce").astype("float64")
-
-
 def _between(estimate: str, lower: str, upper: str) -> TableRule:
-    def holds(frame: pd.DataFrame) -> pd.Series:
-        middle = _number(frame[estimate])
-        outside = (middle < _number(frame[lower])) | (middle > _number(frame[upper]))
-        return ~outside
+    def holds(*printed: float | str | None) -> bool:
+        if None in printed:
+            return True
+        middle, low, high = (float(str(value).removeprefix("<")) for value in printed)
+        return low <= middle <= high
 
     return TableRule((estimate, lower, upper), f"a number from {lower!r} to {upper!r}", holds)
 
 
 def _together(first: str, second: str, expected: str) -> TableRule:
-    return TableRule(
-        (first, second),
-        expected,
-        lambda frame: frame[first].notna() | frame[second].isna(),
-    )
+    return TableRule((first, second), expected, lambda one, two: one is not None or two is None)
 
 
 _REFERENCE = TableRule(
-    ("doi", "url"), "a DOI or an address", lambda frame: frame["doi"].notna() | frame["url"].notna()
+    ("doi", "url"), "a DOI or an address", lambda doi, url: doi is not None or url is not None
 )
-
-
-def _composed(frame: pd.DataFrame) -> pd.Series:
-    label = frame["first_author"] + " " + frame["year"].astype("str")
-    label = label.where(frame["arm"].isna(), label + " " + frame["arm"].fillna(""))
-    return (frame["cohort"] == label) | label.isna()
 
 
 _RULES: dict[str, list[TableRule]] = {
     "cohorts": [
         TableRule(
-            ("cohort", "first_author", "year", "arm"), "first author, year and arm", _composed
+            ("cohort", "first_author", "year", "arm"),
+            "first author, year and arm",
+            lambda cohort, author, year, arm: (
+                cohort == f"{author} {year}" + ("" if arm is None else f" {arm}")
+            ),
         ),
         at_most("nonrelapse_deaths", "patients"),
         TableRule(
             ("phase", "setting"),
             "a phase for a trial and none for a real-world cohort",
-            lambda frame: frame["phase"].notna() == (frame["setting"] == "trial"),
+            lambda phase, setting: (phase is not None) == (setting == "trial"),
         ),
         _together("reported_nrm", "reported_nrm_month", "a proportion, as a month is given"),
     ],
@@ -79,22 +69,19 @@ _RULES: dict[str, list[TableRule]] = {
         TableRule(
             ("doi", "doi_status"),
             "an identifier unless doi_status is missing",
-            lambda frame: frame["doi"].isna() == (frame["doi_status"] == "missing"),
+            lambda doi, status: (doi is None) == (status == "missing"),
         )
     ],
     "corrections": [
         TableRule(
             ("kind", "column", "as_published"),
             "exclude without a column and a value, or another kind with both",
-            lambda frame: (
-                (frame["column"].isna() == (frame["kind"] == "exclude"))
-                & (frame["as_published"].isna() == (frame["kind"] == "exclude"))
-            ),
+            lambda kind, *cells: all((cell is None) == (kind == "exclude") for cell in cells),
         ),
         TableRule(
             ("corrected", "kind"),
             "a value for replace and an empty cell for remove or exclude",
-            lambda frame: frame["corrected"].notna() == (frame["kind"] == "replace"),
+            lambda corrected, kind: (corrected is not None) == (kind == "replace"),
         ),
     ],
     "published_pooled": [
@@ -111,11 +98,7 @@ _RULES: dict[str, list[TableRule]] = {
     "infection_context": [
         at_most("infection_deaths", "nonrelapse_deaths"),
         at_most("from_day", "to_day"),
-        TableRule(
-            ("value", "lower", "upper"),
-            "a number from 'lower' to 'upper'",
-            lambda frame: ~((frame["value"] < frame["lower"]) | (frame["value"] > frame["upper"])),
-        ),
+        _between("value", "lower", "upper"),
         _together("value", "lower", "the value of the interval"),
         _REFERENCE,
     ],
@@ -129,42 +112,40 @@ _RULES: dict[str, list[TableRule]] = {
         TableRule(
             ("evidence", "deaths_fewest", "deaths_most"),
             "a count where one is stated or implied, and none elsewhere",
-            lambda frame: (
-                frame["evidence"].isin(["count stated", "count implied"])
-                == (frame["deaths_fewest"].notna() & frame["deaths_most"].notna())
+            lambda evidence, *deaths: (
+                (evidence in ("count stated", "count implied")) == (None not in deaths)
             ),
         ),
         TableRule(
             ("update", "deaths_fewest"),
             "none where no count is known",
-            lambda frame: (frame["update"] == "none") | frame["deaths_fewest"].notna(),
+            lambda update, deaths: update == "none" or deaths is not None,
         ),
         TableRule(
             ("update", "earlier_cohort"),
             "replace only with an earlier cohort, and add only without one",
-            lambda frame: (
-                (frame["update"] == "none")
-                | ((frame["update"] == "replace") == frame["earlier_cohort"].notna())
+            lambda update, earlier: (
+                update == "none" or (update == "replace") == (earlier is not None)
             ),
         ),
         TableRule(
             ("update", "shared_patients"),
             "not add, as the patients may be in another cohort",
-            lambda frame: (frame["update"] != "add") | frame["shared_patients"].isna(),
+            lambda update, shared: update != "add" or shared is None,
         ),
     ],
     "review_methods": [
         TableRule(
             ("known", "found"),
             "a text where something was found, and none elsewhere",
-            lambda frame: frame["known"].isna() == (frame["found"] == "no"),
+            lambda known, found: (known is None) == (found == "no"),
         )
     ],
     "reporting_items": [
         TableRule(
             ("where_seen", "seen"),
             "a place where the item was seen, and none elsewhere",
-            lambda frame: frame["where_seen"].isna() == (frame["seen"] == "not seen"),
+            lambda where, seen: (where is None) == (seen == "not seen"),
         )
     ],
     "template": [at_most("events", "n")],
@@ -172,11 +153,15 @@ _RULES: dict[str, list[TableRule]] = {
 
 
 def _key_rule(key: Sequence[str]) -> TableRule:
-    return TableRule(
-        tuple(key),
-        "a combination used once with " + ", ".join(repr(name) for name in key[1:]),
-        lambda frame: ~frame.duplicated(list(key)),
-    )
+    used: set[tuple[object, ...]] = set()
+
+    def holds(*values: object) -> bool:
+        new = values not in used
+        used.add(values)
+        return new
+
+    others = ", ".join(repr(name) for name in key[1:])
+    return TableRule(tuple(key), f"a combination used once with {others}", holds)
 
 
 def _load(table: str) -> pd.DataFrame:
@@ -197,7 +182,7 @@ def _checked(table: str, described: str, content: bytes) -> pd.DataFrame:
         rules.append(_key_rule(key))
     names = tuple(column.name for column in columns)
     grid = read_grid(content, names, file=f"data/{description['path']}")
-    return check(grid, columns, rules, strict=True)
+    return as_frame(read_columns(grid, columns, rules, strict=True), columns)
 
 
 def _one_of(name: str, known: Sequence[str], what: str) -> str:
@@ -517,7 +502,7 @@ def _spread(frame: pd.DataFrame, column: str) -> None:
     """Put the number, the printed text and, for a p value, the relation side by side."""
     printed = frame[column]
     place = list(frame.columns).index(column)
-    frame[column] = _number(printed)
+    frame[column] = printed.str.removeprefix("<").astype("float64")
     frame.insert(place + 1, f"{column}_printed", printed)
     if column == "p" or column.endswith("_p") or column.startswith("p_"):
         relation = printed.str.startswith("<").map({True: "<", False: "="}).astype("str")

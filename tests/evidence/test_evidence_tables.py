@@ -125,8 +125,8 @@ def test_a_table_is_checked_once_for_the_same_file_and_each_caller_gets_a_copy(
     copied_data, monkeypatch
 ):
     checked = []
-    check = tables.check
-    monkeypatch.setattr(tables, "check", lambda *a, **k: checked.append(1) or check(*a, **k))
+    check = tables.read_columns
+    monkeypatch.setattr(tables, "read_columns", lambda *a, **k: checked.append(1) or check(*a, **k))
     copied_data("cohorts", ",269,7,", ",268,7,")  # a file that no other test has read
     first = load_cohorts()
     first.loc[0, "patients"] = 1
