@@ -5,7 +5,7 @@ numbers; nothing is guessed and nothing is repaired. The book's tables are descr
 ``data/datapackage.json``, a reader's own by the arguments of :func:`read_cohorts`.
 """
 
-from .corrections import apply_corrections
+from .corrections import apply_corrections, audit_trail, checked_against_sources
 from .package import codebook, data_folder
 from .problems import CellProblem, EvidenceError
 from .reader import read_cohorts
@@ -21,7 +21,6 @@ from .tables import (
     load_related_reviews,
     load_sources,
 )
-from .trail import audit_trail, checked_against_sources
 
 __all__ = [
     "CellProblem",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
 from ..door import pd
 from ..errors import MetaAnalysisError
+from .given import RATING, RATING_WORDING
 from .grid import UTF8, Sheet, printable, unreadable
 from .problems import OR_EMPTY, CellProblem
 
@@ -91,11 +92,48 @@ def at_most(smaller: str, larger: str) -> TableRule:
     )
 
 
-def refuse_two_roles(columns: Iterable[ColumnSchema]) -> None:
-    """Refuse a column that is asked to hold two things."""
+#: What the column of each role holds; effects and limits may be bounded by their scale.
+_HELD: dict[str, dict[str, Any]] = {
+    "study": {"kind": "text", "unique": True},
+    "events": {"kind": "integer", "minimum": 0},
+    "n": {"kind": "integer", "minimum": 1},
+    "time": {"kind": "number", "above": 0},
+    "effect": {"kind": "number"},
+    "se": {"kind": "number", "above": 0},
+    "variance": {"kind": "number", "above": 0},
+    "lower": {"kind": "number"},
+    "upper": {"kind": "number"},
+    "by": {"kind": "text"},
+    "cluster": {"kind": "text"},
+    "risk_of_bias": {"kind": "text", "pattern": RATING, "wording": RATING_WORDING},
+    "follow_up": {"kind": "number", "above": 0},
+    "reported_rate": {"kind": "number", "minimum": 0, "maximum": 1},
+}
+_BOUNDED: dict[str, dict[str, Any]] = {
+    "ratio": {"above": 0},
+    "proportion": {"minimum": 0, "maximum": 1},
+}
+
+
+def describe(
+    roles: Mapping[str, str],
+    numeric: Sequence[str] = (),
+    *,
+    required: Collection[str] = ("study",),
+    scale: str = "",
+) -> list[ColumnSchema]:
+    """Describe the columns of a table of studies by their roles; none may have two."""
+    bounds = dict.fromkeys(("effect", "lower", "upper"), _BOUNDED.get(scale, {}))
+    columns = [
+        ColumnSchema(roles[role], required=role in required, **(held | bounds.get(role, {})))
+        for role, held in _HELD.items()
+        if role in roles
+    ]
+    columns += [ColumnSchema(name, "number", required=False) for name in numeric]
     names = [column.name for column in columns]
     if len(set(names)) < len(names):
         raise MetaAnalysisError(f"each column can have one role only, got {', '.join(names)}")
+    return columns
 
 
 def _read_cell(cell: object, column: ColumnSchema) -> Any:

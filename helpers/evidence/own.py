@@ -15,11 +15,11 @@ from .columns import (
     TableRule,
     as_frame,
     at_most,
+    describe,
     infer,
     read_columns,
-    refuse_two_roles,
 )
-from .given import RATING, RATING_WORDING, known_scale, scale_by_name
+from .given import known_scale, scale_by_name
 from .grid import Sheet, Source, is_frame, whole
 from .opening import MISSING_WORDS, Opened, guess, names, open_table, ours, plain_name
 from .problems import CellProblem, EvidenceError
@@ -445,28 +445,6 @@ def scale_of(roles: Mapping[str, str], scale: str | None) -> str:
     return scale
 
 
-#: What the column of each role holds; effects and limits may be bounded by their scale.
-_HELD: dict[str, dict[str, Any]] = {
-    "study": {"kind": "text", "required": True, "unique": True},
-    "events": {"kind": "integer", "minimum": 0},
-    "n": {"kind": "integer", "minimum": 1},
-    "time": {"kind": "number", "above": 0},
-    "effect": {"kind": "number"},
-    "se": {"kind": "number", "above": 0},
-    "variance": {"kind": "number", "above": 0},
-    "lower": {"kind": "number"},
-    "upper": {"kind": "number"},
-    "by": {"kind": "text"},
-    "cluster": {"kind": "text"},
-    "risk_of_bias": {"kind": "text", "pattern": RATING, "wording": RATING_WORDING},
-    "follow_up": {"kind": "number", "above": 0},
-}
-_BOUNDED: dict[str, dict[str, Any]] = {
-    "ratio": {"above": 0},
-    "proportion": {"minimum": 0, "maximum": 1},
-}
-
-
 def prepare(
     opened: Opened,
     roles: Mapping[str, str],
@@ -475,14 +453,7 @@ def prepare(
     scale: str,
 ) -> tuple[Sheet, list[ColumnSchema], list[TableRule]]:
     """Give the cells of the columns with a role, what each may hold, and rules between them."""
-    bounds = dict.fromkeys(("effect", "lower", "upper"), _BOUNDED.get(scale, {}))
-    columns = [
-        ColumnSchema(roles[role], **{"required": False, **held, **bounds.get(role, {})})
-        for role, held in _HELD.items()
-        if role in roles
-    ]
-    columns += [ColumnSchema(name, "number", required=False) for name in numeric]
-    refuse_two_roles(columns)
+    columns = describe(roles, numeric, scale=scale)
     numbers = [column.name for column in columns if column.kind == "number"]
     grid = usable_sheet(opened, roles, numbers, missing)
     if "lower" in roles:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..door import pd
-from .columns import ColumnSchema, as_frame, at_most, infer, read_columns, refuse_two_roles
+from .columns import as_frame, at_most, describe, infer, read_columns
 from .grid import Source, is_frame, read_grid
 
 
@@ -85,17 +85,10 @@ def read_cohorts(
     """
     if isinstance(numeric, str):
         numeric = (numeric,)
-    described = [
-        ColumnSchema(study, "text", unique=True),
-        ColumnSchema(events, "integer", minimum=0),
-        ColumnSchema(n, "integer", minimum=1),
-        ColumnSchema(by, "text", required=False),
-        ColumnSchema(follow_up, "number", required=False, above=0),
-        ColumnSchema(reported_rate, "number", required=False, minimum=0, maximum=1),
-        *(ColumnSchema(name, "number", required=False) for name in numeric),
-    ]
-    columns = [column for column in described if column.name is not None]
-    refuse_two_roles(columns)
+    given = {"study": study, "events": events, "n": n, "by": by, "follow_up": follow_up}
+    given["reported_rate"] = reported_rate
+    roles = {role: name for role, name in given.items() if name is not None}
+    columns = describe(roles, numeric, required=("study", "events", "n"))
     names = tuple(column.name for column in columns)
     grid = read_grid(path_or_frame, names)
     checked = as_frame(read_columns(grid, columns, [at_most(events, n)]), columns)

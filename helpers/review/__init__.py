@@ -86,9 +86,9 @@ if TYPE_CHECKING:
     from .time_at_risk.contrast import (
         contrast_versions,
         follow_up_exponent,
+        reported_against_crude,
         time_contrast,
     )
-    from .time_at_risk.paired import reported_against_crude
     from .time_at_risk.simulation import FollowUpScenario, simulate_person_time
 
 HOMES = homes(
@@ -124,8 +124,9 @@ HOMES = homes(
             "frozen_forecasts most_on_one_side update_effects updated_cohorts"
         ),
         ".subject": "SUBJECT disease",
-        ".time_at_risk.contrast": "contrast_versions follow_up_exponent time_contrast",
-        ".time_at_risk.paired": "reported_against_crude",
+        ".time_at_risk.contrast": (
+            "contrast_versions follow_up_exponent reported_against_crude time_contrast"
+        ),
         ".time_at_risk.simulation": "FollowUpScenario simulate_person_time",
     }
 )

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 #: Columns of the cohort table that every published analysis pools.
-COLUMNS: Mapping[str, str] = MappingProxyType(
+COLUMNS: Mapping[str, Any] = MappingProxyType(
     {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 )
 #: How the review pooled; its intervals are Wald-type whatever the number of cohorts.

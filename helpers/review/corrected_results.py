@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import pandas as pd
+from pandas.util import hash_pandas_object
 
 from ..arguments import level_of
+from ..engine.json_values import picked
 from ..errors import MetaAnalysisError
 from ..evidence import load_cohorts, load_corrections
 from ..evidence.corrections import apply_corrections
@@ -162,9 +164,8 @@ def correction_effects(
     0.0682
     """
     alpha = level_of(alpha, "alpha")
-    if cohorts is None or is_published(cohorts):
-        return replace(_of_the_review(), alpha=alpha)
-    return replace(_computed(cohorts), alpha=alpha)
+    ours = cohorts is None or is_published(cohorts)
+    return replace(_of_the_review() if ours else _computed(cohorts), alpha=alpha)
 
 
 @cache
@@ -175,67 +176,46 @@ def _of_the_review() -> CorrectionEffects:
 
 def _computed(cohorts: pd.DataFrame) -> CorrectionEffects:
     scenarios = _scenarios(cohorts)
-    estimates: list[dict[str, Any]] = []
-    tests: list[dict[str, Any]] = []
-    once = _Once()
+    estimates: list[Row] = []
+    tests: list[Row] = []
+    known: dict[tuple[str, str, bytes], list[Row]] = {}
     for scenario, ids in scenarios.items():
         data = apply_corrections(cohorts, ids, absent="pass over").data
-        estimates += [{"scenario": scenario, **row} for row in _estimates(data, once)]
-        tests += [{"scenario": scenario, **row} for row in _tests(data, once)]
+        for analyse, name, entity in _analyses():
+            used = data if entity is None else data[data["entity"].astype(str) == entity]
+            key = (analyse.__name__, name, hash_pandas_object(used).to_numpy().tobytes())
+            if key not in known:  # a correction leaves most analyses alone
+                known[key] = analyse(name, used)
+            rows = estimates if analyse is _pooled else tests
+            rows += [{"scenario": scenario, **row} for row in known[key]]
     return CorrectionEffects(scenarios, pd.DataFrame(estimates), pd.DataFrame(tests))
 
 
 Row = dict[str, Any]
+_NOTHING = float("nan")
 
 
-class _Once:
-    """Analyses by name and by the rows that they use: a correction leaves most of them alone."""
-
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, str, bytes], list[Row]] = {}
-
-    def rows(
-        self,
-        analyse: Callable[[str, pd.DataFrame], list[Row]],
-        name: str,
-        data: pd.DataFrame,
-        entity: str | None,
-    ) -> list[Row]:
-        """Give the rows of an analysis of the cohorts of a disease (of all for None)."""
-        from pandas.util import hash_pandas_object
-
-        used = data if entity is None else data[data["entity"].astype(str) == entity]
-        key = (analyse.__name__, name, hash_pandas_object(used).to_numpy().tobytes())
-        if key not in self.known:
-            self.known[key] = analyse(name, used)
-        return self.known[key]
-
-
-def _estimates(data: pd.DataFrame, once: _Once) -> list[Row]:
-    names = (ALL_COHORTS, "entity", "single product")
-    return [row for name in names for row in once.rows(_pooled, name, data, None)]
-
-
-def _tests(data: pd.DataFrame, once: _Once) -> list[Row]:
-    rows: list[Row] = []
-    for analysis in published_analyses():
-        entity = subgroup_definition(analysis).entity
-        rows += once.rows(_between_groups, analysis, data, entity)
-    for model in published_models():
-        rows += once.rows(_regressed, model, data, regression_definition(model).entity)
-    return rows
+def _analyses() -> Iterator[tuple[Callable[[str, pd.DataFrame], list[Row]], str, str | None]]:
+    """Give what is computed, the name of the analysis, and its disease (None for all)."""
+    for name in (ALL_COHORTS, "entity", "single product"):
+        yield _pooled, name, None
+    for name in published_analyses():
+        yield _between_groups, name, subgroup_definition(name).entity
+    for name in published_models():
+        yield _regressed, name, regression_definition(name).entity
 
 
 def _pooled(analysis: str, data: pd.DataFrame) -> list[Row]:
-    rows = []
-    for level, fit in published_fits(analysis, data).items():
-        row = {"analysis": analysis, "level": level, "k": fit.k}
-        row |= {"events": fit.events, "n": fit.n, "estimate": fit.estimate}
-        rows.append(row | {"ci_lower": fit.ci.lower, "ci_upper": fit.ci.upper})
-    return rows
-
-
-_NOTHING = float("nan")
+    return [
+        {
+            "analysis": analysis,
+            "level": level,
+            **picked(fit, "k events n estimate"),
+            "ci_lower": fit.ci.lower,
+            "ci_upper": fit.ci.upper,
+        }
+        for level, fit in published_fits(analysis, data).items()
+    ]
 
 
 def _between_groups(analysis: str, data: pd.DataFrame) -> list[Row]:

@@ -48,7 +48,7 @@ _COUNTRIES = (
     "USA", "UK", "Germany", "France", "Italy", "Spain", "Netherlands", "Japan", "China", "Israel",
     "Canada", "Europe",
 )  # fmt: skip
-_COLUMNS: dict[str, Any] = dict(COLUMNS)
+_CHOICES: dict[str, Any] = {**COLUMNS, "measure": "logit", "ci_method": "t"}
 # Naive model with which each model is compared, and the choices of both.
 _NAIVE = {"naive": "glmm", "naive (normal)": "random"}
 _MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -168,24 +168,22 @@ def compare_dependence(cohorts: pd.DataFrame | None = None) -> tuple[Dependent, 
         part, formula, term = _part(frame, quantity)
         if formula != "1" and part[formula].nunique() < 2:
             continue
-        found += [_naive(quantity, part, formula, term, name) for name in _NAIVE]
+        for name, model in _NAIVE.items():
+            line, k = _naive(part, formula, term, model)
+            found.append(_dependent(quantity, "independent", name, line, k, k, np.nan))
         for shared in SHARED:
             cluster = clusters(shared, part).tolist()
-            for model, (_, choices) in _MODELS.items():
-                fit = pool_multilevel(
-                    part, formula, cluster=cluster, **_COLUMNS, measure="logit", ci_method="t",
-                    **choices,
-                )  # fmt: skip
-                line = fit.coefficients.loc[term]
+            for name, (_, choices) in _MODELS.items():
+                fit = pool_multilevel(part, formula, cluster=cluster, **_CHOICES, **choices)
+                line, size = fit.coefficients.loc[term], (fit.k, fit.clusters)
                 found.append(
-                    _dependent(
-                        quantity, shared, model, line, fit.k, fit.clusters, fit.sigma2_between
-                    )
+                    _dependent(quantity, shared, name, line, *size, float(fit.sigma2_between))
                 )
     return tuple(found)
 
 
 def _part(frame: pd.DataFrame, quantity: str) -> tuple[pd.DataFrame, str, str]:
+    """Cohorts of a quantity, the formula of its models, and the term that it is."""
     if quantity == "pooled rate":
         return frame, "1", "Intercept"
     column, reference, other = CONTRASTS[quantity]
@@ -194,41 +192,25 @@ def _part(frame: pd.DataFrame, quantity: str) -> tuple[pd.DataFrame, str, str]:
     return part.assign(**{column: values}), column, f"{column}[T.{other}]"
 
 
-def _naive(quantity: str, part: pd.DataFrame, formula: str, term: str, name: str) -> Dependent:
-    kind = _NAIVE[name]
-    if formula == "1":
-        fit = pool(part, **_COLUMNS, measure="logit", model=kind, ci_method="t")
-        lower, upper = fit.conf_int(scale="model")
-        line: Mapping[str, Any] = {
-            "estimate": fit.mu, "ci_lower": lower, "ci_upper": upper, "df": fit.k - 1,
-        }  # fmt: skip
-        return _dependent(quantity, "independent", name, line, fit.k, fit.k, np.nan)
-    model = meta_regression(part, formula, **_COLUMNS, measure="logit", model=kind, ci_method="t")
-    found = model.coefficients.loc[term]
-    return _dependent(quantity, "independent", name, found, model.k, model.k, np.nan)
+def _naive(part: pd.DataFrame, formula: str, term: str, kind: str) -> tuple[Any, int]:
+    """Estimate and limits as if the cohorts were independent, and their number."""
+    if formula != "1":
+        model = meta_regression(part, formula, **_CHOICES, model=kind)
+        return model.coefficients.loc[term], model.k
+    fit = pool(part, **_CHOICES, model=kind)
+    lower, upper = fit.conf_int(scale="model")
+    line = {"estimate": fit.mu, "ci_lower": lower, "ci_upper": upper, "df": fit.k - 1}
+    return line, fit.k
 
 
 def _dependent(
     quantity: str, shared: str, model: str, line: Any, k: int, groups: int, between: float
 ) -> Dependent:
-    show = _proportion if quantity == "pooled rate" else np.exp
+    show = get_measure("logit").inverse if quantity == "pooled rate" else np.exp
     lower, upper = float(line["ci_lower"]), float(line["ci_upper"])
-    return Dependent(
-        quantity,
-        shared,
-        model,
-        float(show(float(line["estimate"]))),
-        Interval(float(show(lower)), float(show(upper))),
-        upper - lower,
-        float(line["df"]),
-        k,
-        groups,
-        float(between),
-    )
-
-
-def _proportion(logit: float) -> float:
-    return float(get_measure("logit").inverse(logit))
+    estimate, *limits = (float(show(x)) for x in (float(line["estimate"]), lower, upper))
+    ci, df = Interval(*limits), float(line["df"])
+    return Dependent(quantity, shared, model, estimate, ci, upper - lower, df, k, groups, between)
 
 
 def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
@@ -251,15 +233,12 @@ def dependence_frame(rows: tuple[Dependent, ...] | None = None) -> pd.DataFrame:
                 "lower": row.ci.lower,
                 "upper": row.ci.upper,
                 "df": row.df,
-                "relative_width": row.width / naive[row.quantity, _naive_of(row.model)],
+                "relative_width": row.width
+                / naive[row.quantity, _MODELS.get(row.model, (row.model,))[0]],
             }
             for row in listed
         ]
     )
-
-
-def _naive_of(model: str) -> str:
-    return model if model in _NAIVE else _MODELS[model][0]
 
 
 def contrast_sentences(frame: pd.DataFrame) -> str:

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from .. import printing
+from ..engine.json_values import picked
 from ..evidence import load_context
 from ..views.tables import Link, Table, numbers, of_rows
-from .since_then import Forecast, ForecastCheck, ForecastScore, forecast_coverage
+from .since_then import Forecast, ForecastCheck, deaths_known, forecast_coverage
 
 Cell = str | None
 #: Tables whose rows say when their source was last looked up.
@@ -195,9 +196,7 @@ def _result(one: dict[str, Any]) -> str:
     """Say what a report counts, of how many patients, and when."""
     of = f"of {printing.count(one['patients'])}" if _given(one["patients"]) else ""
     if _given(one["deaths_fewest"]):
-        low, high = (printing.count(one[name]) for name in ("deaths_fewest", "deaths_most"))
-        between = "or" if one["deaths_most"] - one["deaths_fewest"] == 1 else "to"
-        said = f"{low if low == high else f'{low} {between} {high}'} {of}"
+        said = f"{deaths_known(one['deaths_fewest'], one['deaths_most'])} {of}"
         if _given(one["reported_nrm"]):
             said += f" ({printing.percent(one['reported_nrm'], 0)} stated)"
     elif _given(one["reported_nrm"]):
@@ -269,8 +268,17 @@ def coverage_table(checks: Iterable[ForecastCheck]) -> Table:
     rows = []
     for kind, part in kinds.items():
         for method in ("GLMM", "Bayes"):
-            if any(one.forecast.method == method for one in part):
-                rows.append(_line(kind, forecast_coverage(part, method), part))
+            own = [one for one in part if one.forecast.method == method]
+            if not own:
+                continue
+            found = forecast_coverage(own, method)
+            limits = printing.between(100 * found.ci.lower, 100 * found.ci.upper, 0)
+            share = printing.number(100 * found.inside / found.reports, 0)
+            rows.append(
+                picked(found, "method reports inside width score")
+                | {"kind": printing.capital(kind), "coverage": f"{share} ({limits})"}
+                | {"near": sum(one.near for one in own)}
+            )
     return numbers(
         rows,
         "Later reports within the range forecast for a cohort of their size",
@@ -283,17 +291,6 @@ def coverage_table(checks: Iterable[ForecastCheck]) -> Table:
         },
         groups="kind", name="coverage",
     )  # fmt: skip
-
-
-def _line(kind: str, one: ForecastScore, part: list[ForecastCheck]) -> dict[str, Any]:
-    share = one.inside / one.reports
-    limits = printing.between(100 * one.ci.lower, 100 * one.ci.upper, 0)
-    own = [check for check in part if check.forecast.method == one.method]
-    return {
-        "kind": printing.capital(kind), "method": one.method, "reports": one.reports,
-        "inside": one.inside, "coverage": f"{printing.number(100 * share, 0)} ({limits})",
-        "near": sum(check.near for check in own), "width": one.width, "score": one.score,
-    }  # fmt: skip
 
 
 def update_table(effects: pd.DataFrame) -> Table:

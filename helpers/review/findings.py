@@ -50,21 +50,19 @@ __all__ = [
     "summary_of_findings",
 ]
 
-_CAUSES: dict[str, str | tuple[str, ...]] = {
-    "death from infection": "infection",
-    "death from another malignancy": "other malignancy",
-    "death from a CAR T-cell-specific side effect": SPECIFIC,
+#: Outcome of a share of the deaths -> its cause, and what a patient does in a sentence.
+_CAUSES: dict[str, tuple[str | tuple[str, ...], str]] = {
+    "death from infection": ("infection", "die of an infection"),
+    "death from another malignancy": ("other malignancy", "die of another malignancy"),
+    "death from a CAR T-cell-specific side effect": (
+        SPECIFIC,
+        "die of a CAR T-cell-specific side effect",
+    ),
 }
 _DISEASES = ("LBCL", "MM", "MCL", "IL")  # first, in this order
 LEVELS = ("very low", "low", "moderate", "high")
 _ALL = "all diseases"
-#: What a patient does, and how certainty words it, in a sentence on 1,000 patients.
-_DIES = {
-    "nonrelapse death": "die",
-    "death from infection": "die of an infection",
-    "death from another malignancy": "die of another malignancy",
-    "death from a CAR T-cell-specific side effect": "die of a CAR T-cell-specific side effect",
-}
+#: How certainty words what a patient does.
 _HOW = {"very low": "may ", "low": "may ", "moderate": "probably ", "high": ""}
 DOMAINS = (
     "risk of bias",
@@ -101,7 +99,6 @@ WIDE, VERY_WIDE = 3.0, 6.0
 LONG = 3.0
 FEW, UNSURE = 100, 2.0
 ALARM = 0.1
-_DIGITS: dict[printing.Unit, int] = {"percent": 1, "number": 3, "per_1000": 0}
 #: A number within this factor of a threshold is close to it, and the reason says so.
 CLOSE = 1.1
 
@@ -165,7 +162,8 @@ class Finding:
     @property
     def meaning(self) -> str:
         """The number in plain words, as certain as its level allows."""
-        dies = f"{_HOW[self.level]}{_DIES[self.outcome]} without prior relapse or progression"
+        _, die = _CAUSES.get(self.outcome, ("", "die"))
+        dies = f"{_HOW[self.level]}{die} without prior relapse or progression"
         said = f"about {_per_1000(self.estimate)} of 1,000 {dies}"
         said = f"very uncertain: {said}" if self.level == LEVELS[0] else said
         if self.prediction is not None:
@@ -198,32 +196,25 @@ def summary_of_findings(cohorts: pd.DataFrame | None = None) -> tuple[Finding, .
     ('nonrelapse death', 52, 74)
     """
     cohorts = load_cohorts() if cohorts is None else cohorts
-    whole = _pooled(_ALL, cohorts)
-    found = [whole]
-    found += [
-        _pooled(str(entity), cohorts[cohorts["entity"] == entity])
-        for entity in dict.fromkeys([*_DISEASES, *sorted(cohorts["entity"].astype(str).unique())])
-        if (cohorts["entity"] == entity).any()
-    ]
-    found = _borrowed(found)
+    there = sorted(cohorts["entity"].astype(str).unique())
+    groups = [one for one in dict.fromkeys([*_DISEASES, *there]) if one in there]
+    parts = [(group, cohorts[cohorts["entity"] == group]) for group in groups]
+    found = _borrowed([_pooled(group, part) for group, part in [(_ALL, cohorts), *parts]])
     whole = found[0]
     if not causes_are_known(cohorts):
         return tuple(found)
-    for outcome, cause in _CAUSES.items():
+    for outcome, (cause, _) in _CAUSES.items():
         share = cause_share(cause)
-        lower, upper = product_interval(whole.estimate, whole.ci, share.estimate, share.ci)
-        ci = Interval(float(lower), float(upper))
+        ci = product_interval(whole.estimate, whole.ci, share.estimate, share.ci)
         found.append(
-            Finding(
-                outcome,
-                whole.group,
-                whole.cohorts,
-                whole.patients,
-                share.deaths,
-                whole.estimate * share.estimate,
-                ci,
-                None,
-                _judge_share(share.deaths, ci, whole),
+            replace(
+                whole,
+                outcome=outcome,
+                deaths=share.deaths,
+                estimate=whole.estimate * share.estimate,
+                ci=ci,
+                prediction=None,
+                judgements=_judge_share(share.deaths, ci, whole),
             )
         )
     return tuple(found)
@@ -241,27 +232,19 @@ def causes_are_known(cohorts: pd.DataFrame) -> bool:
 
 
 def _pooled(group: str, part: pd.DataFrame) -> Finding:
-    columns: dict[str, Any] = dict(COLUMNS)
-    fit = pool(part, **columns, **PUBLISHED_POOLING)
+    choices: dict[str, Any] = {**COLUMNS, **PUBLISHED_POOLING}
+    fit = pool(part, **choices)
     deaths, ci = int(fit.events or 0), fit.mean_conf_int()
-    inconsistency = _inconsistency(fit)
-    return Finding(
-        "nonrelapse death",
-        group,
-        fit.k,
-        int(fit.n or 0),
-        deaths,
-        fit.mean_estimate,
-        ci,
-        new_cohort(fit),
-        (
-            Judgement("risk of bias", None, _checked(part)),
-            inconsistency,
-            _indirectness(part),
-            _imprecision(deaths, ci),
-            _small_studies(fit),
-        ),
+    judgements = (
+        Judgement("risk of bias", None, _checked(part)),
+        _inconsistency(fit),
+        _indirectness(part),
+        _imprecision(deaths, ci),
+        _small_studies(fit),
     )
+    size = (fit.k, int(fit.n or 0), deaths)
+    rate = fit.mean_estimate
+    return Finding("nonrelapse death", group, *size, rate, ci, new_cohort(fit), judgements)
 
 
 def _borrowed(found: list[Finding]) -> list[Finding]:
@@ -298,13 +281,7 @@ def _judge_share(deaths: int, ci: Interval, whole: Finding) -> tuple[Judgement, 
 def _close(value: float, *thresholds: float) -> str:
     """Say that a number lies close to a threshold, so that a rating may hang on its last digit."""
     near = [t for t in thresholds if value > 0 and max(value / t, t / value) <= CLOSE]
-    return (
-        f", close to the threshold of {printing.number(near[0], _digits(near[0]))}" if near else ""
-    )
-
-
-def _digits(threshold: float) -> int:
-    return 0 if float(threshold).is_integer() else 1
+    return f", close to the threshold of {near[0]:g}" if near else ""
 
 
 def _checked(part: pd.DataFrame) -> str:
@@ -330,9 +307,7 @@ def _middle(fit: PoolResult, tau2: float) -> Interval:
 
 
 def _span(fit: PoolResult, tau2: float) -> float:
-    if np.isinf(tau2):
-        return float("inf")
-    low, high = _middle(fit, tau2)
+    low, high = _middle(fit, tau2) if np.isfinite(tau2) else (1.0, np.inf)
     return high / low
 
 
@@ -395,13 +370,11 @@ def new_cohort_words(fit: PoolResult, *, name: bool = False) -> str:
     """
     limits = new_cohort(fit)
     if limits is None:
-        return (
-            f"no prediction interval is given, as {printing.counted(fit.k, 'cohort')} "
-            f"{'is' if fit.k == 1 else 'are'} too few to estimate how true rates vary"
-        )
+        few = _too_few(fit)
+        return f"no prediction interval is given, as {few} to estimate how true rates vary"
     if name:
         label = "prediction interval was"
-        return f"the {printing.interval(limits, fit.level, digits=_DIGITS['percent'], name=label)}"
+        return f"the {printing.interval(limits, fit.level, digits=1, name=label)}"
     where = printing.percent_range(limits)
     level = printing.level_text(fit.level)
     return f"the {level} prediction interval for the true rate of a new, similar cohort is {where}"
@@ -412,41 +385,35 @@ def _indirectness(part: pd.DataFrame) -> Judgement:
     if months.empty:
         return Judgement("indirectness", None, "no cohort reports its follow-up")
     ratio = float(months.max() / months.min())
-    return Judgement(
-        "indirectness",
-        int(ratio > LONG),
+    said = (
         f"median follow-up from {printing.number(months.min(), 1)} to "
         f"{printing.months(months.max())}, a factor of "
-        f"{printing.number(ratio, 1)}{_close(ratio, LONG)}",
+        f"{printing.number(ratio, 1)}{_close(ratio, LONG)}"
     )
+    return Judgement("indirectness", int(ratio > LONG), said)
 
 
 def _imprecision(deaths: int, ci: Interval) -> Judgement:
     ratio = ci.upper / ci.lower
-    return Judgement(
-        "imprecision",
-        int(deaths < FEW or ratio > UNSURE),
+    said = (
         f"{printing.counted(deaths, 'death')}{_close(deaths, FEW)}, upper limit "
-        f"{printing.number(ratio, 1)} times the lower{_close(ratio, UNSURE)}",
+        f"{printing.number(ratio, 1)} times the lower{_close(ratio, UNSURE)}"
     )
+    return Judgement("imprecision", int(deaths < FEW or ratio > UNSURE), said)
 
 
 def _small_studies(fit: PoolResult) -> Judgement:
     from ..checks.bias import arcsine_test
 
     if fit.k < FEW_STUDIES:
-        return Judgement(
-            "small-study effects",
-            None,
-            f"{printing.counted(fit.k, 'cohort')} {'is' if fit.k == 1 else 'are'} too few for a "
-            "test",
-        )
+        return Judgement("small-study effects", None, f"{_too_few(fit)} for a test")
     p = arcsine_test(fit).p
-    return Judgement(
-        "small-study effects",
-        int(p < ALARM),
-        f"test by size: {printing.p_value(p)}{_close(p, ALARM)}",
-    )
+    said = f"test by size: {printing.p_value(p)}{_close(p, ALARM)}"
+    return Judgement("small-study effects", int(p < ALARM), said)
+
+
+def _too_few(fit: PoolResult) -> str:
+    return f"{printing.counted(fit.k, 'cohort')} {'is' if fit.k == 1 else 'are'} too few"
 
 
 def findings_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
@@ -468,40 +435,28 @@ def findings_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
     >>> findings_frame()[["outcome", "per_1000"]].iloc[0].tolist()
     ['All diseases', '74 (63 to 87)']
     """
-    return pd.DataFrame(
-        [
+    found = summary_of_findings() if found is None else found
+    rows = []
+    for row in found:
+        sizes = {"cohort": row.cohorts, "patient": row.patients, "death": row.deaths}
+        part, name = "Nonrelapse death", disease(row.group)
+        if row.outcome in _CAUSES:
+            part = f"Nonrelapse death by cause, {row.group}"
+            name = row.outcome.removeprefix("death from ").removeprefix("a ")
+        rows.append(
             {
-                "part": _part(row),
-                "outcome": printing.capital(_row_name(row)),
+                "part": part,
+                "outcome": printing.capital(name),
                 "per_1000": f"{_per_1000(row.estimate)} ({_range(row.ci)})",
                 "evidence": ", ".join(
                     f"{printing.count(n)}\N{NO-BREAK SPACE}{noun}{'s' * (n != 1)}"
-                    for n, noun in (
-                        (row.cohorts, "cohort"),
-                        (row.patients, "patient"),
-                        (row.deaths, "death"),
-                    )
+                    for noun, n in sizes.items()
                 ),
                 "certainty": f"{row.symbols} {row.certainty}: {row.lowered}",
                 "meaning": row.meaning,
             }
-            for row in (summary_of_findings() if found is None else found)
-        ]
-    )
-
-
-def _part(row: Finding) -> str:
-    return (
-        "Nonrelapse death"
-        if row.outcome not in _CAUSES
-        else f"Nonrelapse death by cause, {row.group}"
-    )
-
-
-def _row_name(row: Finding) -> str:
-    if row.outcome in _CAUSES:
-        return row.outcome.removeprefix("death from ").removeprefix("a ")
-    return disease(row.group)
+        )
+    return pd.DataFrame(rows)
 
 
 def _per_1000(estimate: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from .. import printing
-from ..views.tables import Table, numbers
+from ..views.tables import Table, numbers, of_rows
 from .subject import SUBJECT
 
 _WORDS = {"entity": "disease"}
@@ -27,34 +27,23 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     """
     analyses = list(dict.fromkeys(rows["analysis"]))
     levels = SUBJECT.in_order(rows["level"].unique())
-    rows = rows.assign(
-        first=rows["analysis"].map(analyses.index), then=rows["level"].map(levels.index)
-    ).sort_values(["first", "then"], ignore_index=True)
-    shown = rows.assign(
-        analysis=rows["analysis"].replace(_WORDS),
-        counts=[
-            f"{printing.count(events)}/{printing.count(n)}"
-            for events, n in zip(rows["events"], rows["n"], strict=True)
-        ],
-        ci=[
-            printing.between(100 * low, 100 * high)
-            for low, high in zip(rows["lower"], rows["upper"], strict=True)
-        ],
+    places = pd.DataFrame(
+        {"first": rows["analysis"].map(analyses.index), "then": rows["level"].map(levels.index)}
     )
-    return numbers(
-        shown,
+    return of_rows(
+        rows.loc[places.sort_values(["first", "then"]).index],
         "Every published group, computed from the cohort table",
         {
-            "analysis": "",
-            "level": ("Group", ""),
-            "cohorts": "",
-            "counts": ("Deaths/patients", ""),
-            "estimate": "percent",
-            "ci": ("95% CI", ""),
-            "common_effect": "percent",
-            "tau2": "number3",
+            "Analysis": lambda row: _WORDS.get(row["analysis"], row["analysis"]),
+            "Group": "level",
+            "Cohorts": "cohorts",
+            "Deaths/patients": "{events:,}/{n:,}".format_map,
+            "Estimate": ("estimate", "percent"),
+            "95% CI": lambda row: printing.between(100 * row["lower"], 100 * row["upper"]),
+            "Common effect": ("common_effect", "percent"),
+            "τ²": ("tau2", "number3"),
         },
-        groups="analysis",
+        groups="Analysis",
         notes=[
             "Estimate: binomial-normal GLMM with its own τ² in each group. Common effect: "
             "binomial likelihood."
@@ -119,26 +108,23 @@ def regressions_table(overview: pd.DataFrame) -> Table:
     >>> regressions_table(regression_overview(draws=19)).name
     'regressions'
     """
-    statistic = [
-        f"{printing.number(row['F'])} ({printing.count(row['df1'])}, {printing.count(row['df2'])})"
-        for row in overview.to_dict("records")
-    ]
-    cohorts = [
-        f"{printing.count(k)} ({printing.number(each, 1)})"
-        for k, each in zip(overview["cohorts"], overview["per_coefficient"], strict=True)
-    ]
-    return numbers(
-        overview.assign(statistic=statistic, cohorts=cohorts),
+    return of_rows(
+        overview,
         "The twelve published regressions, with other tests of the same moderators",
         {
-            "model": "",
-            "cohorts": "",
-            "tau2": "number3",
-            "R2": (f"R²{printing.IN_PERCENT}", "number1"),
-            "statistic": ("F (df)", ""),
-            "p": "p",
-            "permutation": ("permuted", "p"),
-            "glmm": ("GLMM", "p"),
+            "Model": "model",
+            "Cohorts": lambda row: (
+                f"{printing.count(row['cohorts'])} ({printing.number(row['per_coefficient'], 1)})"
+            ),
+            "τ²": ("tau2", "number3"),
+            f"R²{printing.IN_PERCENT}": ("R2", "number1"),
+            "F (df)": lambda row: (
+                f"{printing.number(row['F'])} "
+                f"({printing.count(row['df1'])}, {printing.count(row['df2'])})"
+            ),
+            "p": ("p", "p"),
+            "permuted": ("permutation", "p"),
+            "GLMM": ("glmm", "p"),
         },
         notes=[
             "Cohorts: in parentheses for each coefficient. p: F test of all moderators; permuted: "
@@ -165,21 +151,19 @@ def variants_table(variants: pd.DataFrame, caption: str, name: str) -> Table:
     >>> variants_table(made, "Ide-cel versus cilta-cel", "ide-cel").name
     'ide-cel'
     """
-    ci = [
-        None if pd.isna(low) else printing.between(low, high, 2)
-        for low, high in zip(variants["lower"], variants["upper"], strict=True)
-    ]
     lost = variants[variants["reason"] != ""]
-    return numbers(
-        variants.assign(ci=pd.array(ci, dtype=object)),
+    return of_rows(
+        variants,
         caption,
         {
-            "variant": "",
-            "odds_ratio": "",
-            "ci": ("95% CI", ""),
-            "p": "p",
-            "factor": ("p of its factor", "p"),
-            "omnibus": ("p of all factors", "p"),
+            "Variant": "variant",
+            "Odds ratio": "odds_ratio",
+            "95% CI": lambda row: (
+                None if pd.isna(row["lower"]) else printing.between(row["lower"], row["upper"], 2)
+            ),
+            "p": ("p", "p"),
+            "p of its factor": ("factor", "p"),
+            "p of all factors": ("omnibus", "p"),
         },
         notes=[
             f"{variant}: {str(reason).removesuffix('.')}."

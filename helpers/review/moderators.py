@@ -254,23 +254,18 @@ def coefficient_variants(variants: Iterable[Variant], term: str) -> pd.DataFrame
     """
     rows = []
     for variant in variants:
-        row: dict[str, Any] = {"variant": variant.name}
-        fit, reason = variant.fit, ""
-        if fit is not None:
+        row: dict[str, Any] = {"variant": variant.name, "reason": variant.reason}
+        if (fit := variant.fit) is not None:
             if term not in fit.names:
                 names = ", ".join(fit.names)
                 raise MetaAnalysisError(f"no coefficient {term!r}; the coefficients are {names}")
-            line = fit.coefficients.loc[term].to_dict()
-            row |= {
-                "odds_ratio": float(np.exp(line["estimate"])),
-                "lower": float(np.exp(line["ci_lower"])),
-                "upper": float(np.exp(line["ci_upper"])),
-                "p": float(line["p"]),
-                "factor": _factor_p(fit, term.partition("[")[0]),
-                "omnibus": fit.omnibus.p,
-            }
-            reason = " ".join(c.message for c in fit.cautions if c.code == "no-omnibus")
-        rows.append({**row, "reason": variant.reason or reason})
+            line: Any = fit.coefficients.loc[term]
+            ratios = {"odds_ratio": "estimate", "lower": "ci_lower", "upper": "ci_upper"}
+            row |= {name: float(np.exp(line[column])) for name, column in ratios.items()}
+            row |= {"p": float(line["p"]), "factor": _factor_p(fit, term.partition("[")[0])}
+            row["omnibus"] = fit.omnibus.p
+            row["reason"] = " ".join(c.message for c in fit.cautions if c.code == "no-omnibus")
+        rows.append(row)
     columns = ["variant", "odds_ratio", "lower", "upper", "p", "factor", "omnibus", "reason"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -44,6 +44,7 @@ FEWEST = 4
 #: All cohorts, as a group.
 ALL = "all cohorts"
 LEVEL = 0.95
+_POOLING: dict[str, Any] = {**COLUMNS, **PUBLISHED_POOLING}
 _NODES = 1000  # equally likely rates that stand for a forecast
 _DIGITS = 6  # of a kept rate
 
@@ -108,8 +109,7 @@ class Forecast:
 def _groups(cohorts: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Give the groups that have cohorts enough for a forecast."""
     made = {ALL: cohorts}
-    for disease, part in cohorts.groupby("entity", observed=True):
-        made[str(disease)] = part
+    made |= {str(one): part for one, part in cohorts.groupby("entity", observed=True)}
     for (product, entity), part in cohorts.groupby(["product", "entity"], observed=True):
         if "+" not in str(product) and len(part) < len(made[str(entity)]):
             made[f"{product}, {entity}"] = part
@@ -128,27 +128,21 @@ def forecasts_frame(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     cohorts = load_cohorts() if cohorts is None else cohorts
     rows = []
     for group, part in _groups(cohorts).items():
-        columns: dict[str, Any] = dict(COLUMNS)
-        fit, post = pool(part, **columns, **PUBLISHED_POOLING), posterior(part, **columns)
+        fit, post = pool(part, **_POOLING), posterior(part, **COLUMNS)
         size = (len(part), int(part["patients"].sum()), int(part["nonrelapse_deaths"].sum()))
+        rates = {"GLMM": [], "Bayes": []}
         for p in PROBABILITIES:
-            if p == 0.5:
-                glmm = fit.estimate
-            else:
+            glmm = fit.estimate
+            if p != 0.5:
                 limits = fit.prediction_interval(level=abs(1.0 - 2.0 * p))
                 glmm = limits.lower if p < 0.5 else limits.upper
-            bayes = float(post.new_rate.quantile(p))
-            rows += [
-                (group, method, *size, p, round(rate, _DIGITS))
-                for method, rate in (("GLMM", glmm), ("Bayes", bayes))
-            ]
+            rates["GLMM"].append(glmm)
+            rates["Bayes"].append(float(post.new_rate.quantile(p)))
+        for method, made in rates.items():
+            for p, rate in zip(PROBABILITIES, made, strict=True):
+                rows.append((group, method, *size, p, round(rate, _DIGITS)))
     names = ["group", "method", "cohorts", "patients", "nonrelapse_deaths", "probability", "rate"]
-    frame = pd.DataFrame(rows, columns=names)
-    order = frame["method"].eq("Bayes")
-    first = {group: i for i, group in enumerate(dict.fromkeys(frame["group"]))}
-    return frame.assign(_g=frame["group"].map(first), _m=order).sort_values(
-        ["_g", "_m", "probability"], ignore_index=True
-    )[names]
+    return pd.DataFrame(rows, columns=names)
 
 
 def frozen_forecasts() -> tuple[Forecast, ...]:
@@ -212,6 +206,11 @@ class ForecastCheck:
     counted: bool
     forecast: Forecast
     expected: Interval
+
+    @property
+    def deaths(self) -> str:
+        """What is known of the deaths, in words."""
+        return deaths_known(self.fewest, self.most) if self.counted else "rate only"
 
     @property
     def inside(self) -> bool | None:
@@ -298,7 +297,7 @@ def checks_frame(checks: Iterable[ForecastCheck] | None = None) -> pd.DataFrame:
             one.report,
             {
                 "report": one.report, "group": one.forecast.group, "evidence": one.evidence,
-                "new": one.new, "patients": one.patients, "deaths": _deaths(one),
+                "new": one.new, "patients": one.patients, "deaths": one.deaths,
                 "rate": one.rate,
             },
         )  # fmt: skip
@@ -309,11 +308,10 @@ def checks_frame(checks: Iterable[ForecastCheck] | None = None) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()))
 
 
-def _deaths(one: ForecastCheck) -> str:
-    if not one.counted:
-        return "rate only"
-    low, high = (printing.count(x) for x in (one.fewest, one.most))
-    between = "or" if one.most - one.fewest == 1 else "to"
+def deaths_known(fewest: float, most: float) -> str:
+    """Print a number of deaths, or the range that a rounded rate implies."""
+    low, high = printing.count(fewest), printing.count(most)
+    between = "or" if most - fewest == 1 else "to"
     return low if low == high else f"{low} {between} {high}"
 
 
@@ -359,14 +357,10 @@ def forecast_coverage(checks: Iterable[ForecastCheck], method: str) -> ForecastS
         raise MetaAnalysisError(f"no later report is compared with a forecast of method {method!r}")
     inside = sum(one.inside is True for one in own)
     low, high = clopper_pearson(np.array([float(inside)]), np.array([float(len(own))]))
-    return ForecastScore(
-        method,
-        len(own),
-        inside,
-        Interval(float(low[0]), float(high[0])),
-        float(np.mean([one.score for one in own])),
-        float(np.mean([100.0 * (one.share.upper - one.share.lower) for one in own])),
-    )
+    ci = Interval(float(low[0]), float(high[0]))
+    score = float(np.mean([one.score for one in own]))
+    width = float(np.mean([100.0 * (one.share.upper - one.share.lower) for one in own]))
+    return ForecastScore(method, len(own), inside, ci, score, width)
 
 
 def updated_cohorts(
@@ -428,8 +422,7 @@ def update_effects(
             deaths = [list(part["nonrelapse_deaths"]) for part in parts[:2]]
             if deaths[0] == deaths[1]:  # a later cut without another death
                 continue
-        columns: dict[str, Any] = dict(COLUMNS)
-        before, after, top = (pool(part, **columns, **PUBLISHED_POOLING) for part in parts)
+        before, after, top = (pool(part, **_POOLING) for part in parts)
         rows.append(
             {
                 "group": group,

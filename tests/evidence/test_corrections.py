@@ -9,8 +9,7 @@ import pytest
 from helpers import load_audit, load_cohorts, load_published, load_sources, meta_regression, pool
 from helpers.errors import MetaAnalysisError
 from helpers.evidence import load_corrections
-from helpers.evidence.corrections import apply_corrections
-from helpers.evidence.trail import audit_trail, checked_against_sources
+from helpers.evidence.corrections import apply_corrections, audit_trail, checked_against_sources
 from helpers.review.corrected_results import AS_PUBLISHED, EVERY, FACTS, correction_effects
 from helpers.review.decimals import prints_as
 from helpers.review.published.models import (

@@ -359,7 +359,10 @@ def test_the_interval_of_a_product_covers_as_often_as_it_says():
     some = rng.binomial(deaths, s)
     rate_ci = proportion_confint(deaths, np.full(draws, n), method="wilson")
     share_ci = proportion_confint(some, deaths, method="wilson")
-    low, high = product_interval(deaths / n, rate_ci, some / deaths, share_ci)
+    cases = zip(
+        deaths / n, np.transpose(rate_ci), some / deaths, np.transpose(share_ci), strict=True
+    )
+    low, high = np.transpose([product_interval(*case) for case in cases])
     covered = np.mean((low <= p * s) & (p * s <= high))
     assert 0.94 <= covered <= 0.965
 

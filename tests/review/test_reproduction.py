@@ -12,8 +12,7 @@ from helpers.review.published import (
     reproduction,
 )
 from helpers.review.published.models import published_regression
-from helpers.review.published.numbers import SOURCES
-from helpers.review.published.reasons import monte_carlo_reason, stopped_fit
+from helpers.review.published.numbers import SOURCES, monte_carlo_reason, stopped_fit
 
 
 @pytest.fixture(scope="module")

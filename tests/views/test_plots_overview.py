@@ -83,7 +83,7 @@ def test_one_cohort_with_or_without_follow_up_is_enough(cohorts, months):
 
 
 def test_missing_columns_and_empty_tables_are_errors(cohorts):
-    with pytest.raises(MetaAnalysisError, match="misses column patients"):
+    with pytest.raises(MetaAnalysisError, match="no column 'patients'"):
         study_overview(cohorts.drop(columns="patients"))
     with pytest.raises(MetaAnalysisError, match="at least one"):
         study_overview(cohorts.head(0))

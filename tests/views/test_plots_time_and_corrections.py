@@ -163,7 +163,7 @@ def test_two_hundred_cohorts_and_other_products_can_be_drawn(cohorts):
 
 
 def test_missing_columns_and_follow_up_are_errors(cohorts):
-    with pytest.raises(MetaAnalysisError, match="misses column setting"):
+    with pytest.raises(MetaAnalysisError, match="no column 'setting'"):
         follow_up(cohorts.drop(columns="setting"))
     with pytest.raises(MetaAnalysisError, match="follow-up time"):
         follow_up(cohorts.assign(median_follow_up_months=np.nan))

@@ -6,18 +6,18 @@ happens when it fails (`death_weights`).
 """
 
 from .absolute import CauseRate, cause_rates
-from .homogeneity import HomogeneityTest, homogeneity_test
-from .published import ChiSquaredCheck, published_chi_squared
+from .homogeneity import ChiSquaredCheck, HomogeneityTest, homogeneity_test, published_chi_squared
 from .shares import (
     CauseShare,
+    DeathWeights,
     ShareBounds,
     cause_share,
+    death_weights,
     infection_share,
     share_bounds,
 )
 from .table import SPECIFIC, CauseTable, cause_table
 from .tables import bounds_table, chi_squared_table, rates_table, weights_table
-from .weights import DeathWeights, death_weights
 
 __all__ = [
     "SPECIFIC",

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from ...engine.normal.intervals import Interval
 from ...engine.shown import PlainResult
@@ -42,9 +41,7 @@ class CauseRate(PlainResult):
     n: int  # Treated patients
 
 
-def product_interval(
-    one: ArrayLike, one_ci: tuple[Any, Any], other: ArrayLike, other_ci: tuple[Any, Any]
-) -> tuple[Any, Any]:
+def product_interval(one: float, one_ci: Interval, other: float, other_ci: Interval) -> Interval:
     """Interval of the product of two independent positive estimates from their own limits.
 
     On the log scale the distance from the estimate to each limit is the root of the summed squares
@@ -52,19 +49,18 @@ def product_interval(
 
     Refused where an estimate or limit is not positive: the log scale has no place for it.
 
-    >>> low, high = product_interval(0.1, (0.05, 0.2), 1.0, (1.0, 1.0))
-    >>> round(float(low), 6), round(float(high), 6)
-    (0.05, 0.2)
+    >>> product_interval(0.25, Interval(0.125, 0.5), 1.0, Interval(1.0, 1.0))
+    Interval(lower=0.125, upper=0.5)
     """
-    values = [np.asarray(v, dtype=float) for v in (one, *one_ci, other, *other_ci)]
-    if any(np.any(v <= 0) for v in values):
+    values = np.array([one, *one_ci, other, *other_ci])
+    if np.any(values <= 0):
         raise UnsupportedError(
             "a product interval needs positive estimates and limits, so a death of this cause"
         )
-    a, al, au, b, bl, bu = (np.log(v) for v in values)
+    a, al, au, b, bl, bu = np.log(values)
     lower = a + b - np.sqrt((a - al) ** 2 + (b - bl) ** 2)
     upper = a + b + np.sqrt((au - a) ** 2 + (bu - b) ** 2)
-    return np.exp(lower), np.exp(upper)
+    return Interval(float(np.exp(lower)), float(np.exp(upper)))
 
 
 def cause_rates(
@@ -129,16 +125,8 @@ def cause_rates(
                 f"of the review's {source.deaths[source.row(group)]:,}, as totals and not by "
                 "cohort; give all of its cohorts, load_cohorts()"
             )
-        lower, upper = product_interval(
-            fit.mean_estimate, fit.mean_conf_int(), share.estimate, share.ci
-        )
-        found[group] = CauseRate(
-            group,
-            fit,
-            share,
-            fit.mean_estimate * share.estimate,
-            Interval(float(lower), float(upper)),
-            fit.level,
-            int(fit.n or 0),
-        )
+        rate = fit.mean_estimate
+        ci = product_interval(rate, fit.mean_conf_int(), share.estimate, share.ci)
+        n = int(fit.n or 0)
+        found[group] = CauseRate(group, fit, share, rate * share.estimate, ci, fit.level, n)
     return found

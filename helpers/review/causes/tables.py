@@ -8,13 +8,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ... import printing
-from ...views.tables import Table, numbers, of_rows
+from ...views.tables import Table, of_rows
 
 if TYPE_CHECKING:
+    from ...engine.normal.intervals import Interval
     from .absolute import CauseRate
-    from .published import ChiSquaredCheck
-    from .shares import CauseShare, ShareBounds
-    from .weights import DeathWeights
+    from .homogeneity import ChiSquaredCheck
+    from .shares import CauseShare, DeathWeights, ShareBounds
+
+
+_whole = partial(printing.number, digits=0)
+
+
+def _limits(ci: Interval, factor: int = 100, digits: int = 1) -> str:
+    return printing.between(factor * ci.lower, factor * ci.upper, digits)
 
 
 def chi_squared_table(checks: Iterable[ChiSquaredCheck]) -> Table:
@@ -27,11 +34,6 @@ def chi_squared_table(checks: Iterable[ChiSquaredCheck]) -> Table:
     'chi-squared-tests'
     """
     checks = tuple(checks)
-    interval = f"{printing.percent(0.95, 0)} CI of that p"
-
-    def limits(one: ChiSquaredCheck) -> str:
-        return printing.between(one.test.p_ci.lower, one.test.p_ci.upper, 4)
-
     return of_rows(
         checks,
         "The published chi-squared tests, ours, and the same with random tables",
@@ -46,7 +48,7 @@ def chi_squared_table(checks: Iterable[ChiSquaredCheck]) -> Table:
                 lambda one: one.test.p_monte_carlo,
                 partial(printing.number, digits=4),
             ),
-            interval: limits,
+            f"{printing.percent(0.95, 0)} CI of that p": lambda one: _limits(one.test.p_ci, 1, 4),
             "Small cells": (lambda one: one.test.small_cells, "percent"),
         },
         notes=[
@@ -66,30 +68,18 @@ def bounds_table(bounds: Mapping[str, ShareBounds]) -> Table:
     >>> bounds_table({"all": share_bounds()}).name
     'unknown-causes'
     """
-    lines = [
-        {
-            "group": group,
-            "deaths": found.none.n,
-            "unknown": found.unknown,
-            "none": found.none.estimate,
-            "random": found.random.estimate,
-            "all": found.all.estimate,
-            "ci": printing.between(100 * found.ci.lower, 100 * found.ci.upper),
-        }
-        for group, found in bounds.items()
-    ]
     level = printing.percent(next(iter(bounds.values())).none.level, 0)
-    return numbers(
-        lines,
+    return of_rows(
+        bounds,
         "Share of infection under three assumptions about unknown causes",
         {
-            "group": "",
-            "deaths": "",
-            "unknown": "",
-            "none": ("None infection", "percent"),
-            "random": ("Like others", "percent"),
-            "all": ("All infection", "percent"),
-            "ci": ("Limits", ""),
+            "Group": str,
+            "Deaths": lambda group: bounds[group].none.n,
+            "Unknown": lambda group: bounds[group].unknown,
+            "None infection": (lambda group: bounds[group].none.estimate, "percent"),
+            "Like others": (lambda group: bounds[group].random.estimate, "percent"),
+            "All infection": (lambda group: bounds[group].all.estimate, "percent"),
+            "Limits": lambda group: _limits(bounds[group].ci),
         },
         notes=[
             "None, like others, all: assumption about deaths of unknown cause. Limits: from the "
@@ -110,28 +100,17 @@ def rates_table(
     >>> rates_table(cause_rates(by="setting")).name
     'deaths-per-thousand'
     """
-    lines = [
-        {
-            "group": group,
-            "patients": rate.n,
-            "nrm": rate.nrm.mean_estimate,
-            "share": rate.share.estimate,
-            "rate": 1000 * rate.estimate,
-            "ci": printing.between(1000 * rate.ci.lower, 1000 * rate.ci.upper, 0),
-        }
-        for group, rate in rates.items()
-    ]
     level = printing.percent(next(iter(rates.values())).level, 0)
-    return numbers(
-        lines,
+    return of_rows(
+        rates,
         caption,
         {
-            "group": "",
-            "patients": "",
-            "nrm": ("Mean NRM", "percent"),
-            "share": ("Share of the deaths", "percent"),
-            "rate": ("Per 1,000 treated", partial(printing.number, digits=0)),
-            "ci": (f"{level} CI", ""),
+            "Group": str,
+            "Patients": lambda group: rates[group].n,
+            "Mean NRM": (lambda group: rates[group].nrm.mean_estimate, "percent"),
+            "Share of the deaths": (lambda group: rates[group].share.estimate, "percent"),
+            "Per 1,000 treated": (lambda group: 1000 * rates[group].estimate, _whole),
+            f"{level} CI": lambda group: _limits(rates[group].ci, 1000, 0),
         },
         notes=[
             "Mean NRM: across cohorts, by the binomial-normal model. Interval: of the product of "
@@ -151,27 +130,15 @@ def weights_table(weights: DeathWeights, share: CauseShare, correlations: Iterab
     >>> weights_table(death_weights(load_cohorts()), infection_share(), [0, 0.05]).name
     'design-effects'
     """
-    lines = []
-    for icc in correlations:
-        effect = weights.design_effect(icc)
-        limits = weights.interval(share, icc)
-        lines.append(
-            {
-                "icc": printing.number(icc, 2),
-                "effect": effect,
-                "deaths": share.n / effect,
-                "ci": printing.between(100 * limits.lower, 100 * limits.upper),
-            }
-        )
     ci = f"{printing.percent(share.level, 0)} CI of {printing.percent(share.estimate)}"
-    return numbers(
-        lines,
+    return of_rows(
+        correlations,
         f"If deaths of one cohort resemble each other: share of {share.cause}",
         {
-            "icc": ("Intraclass correlation", ""),
-            "effect": ("Design effect", "number1"),
-            "deaths": ("Deaths that count", partial(printing.number, digits=0)),
-            "ci": (ci, ""),
+            "Intraclass correlation": lambda icc: printing.number(icc, 2),
+            "Design effect": (weights.design_effect, "number1"),
+            "Deaths that count": (lambda icc: share.n / weights.design_effect(icc), _whole),
+            ci: lambda icc: _limits(weights.interval(share, icc)),
         },
         name="design-effects",
     )

@@ -13,14 +13,12 @@ from ...views.plots import (
 )
 from ..subject import annotate, worded
 from .before_after_plot import before_after
-from .causes_dots_plot import causes_dots, rate_dots
 from .causes_heatmap_plot import causes_heatmap
-from .causes_shares_plot import causes_shares
+from .causes_plot import causes_dots, causes_shares, rate_dots
+from .cohorts_plot import follow_up, study_overview
 from .confounding_plot import confounding
 from .corrections_plot import corrections
-from .follow_up_plot import follow_up
 from .later_reports_plot import later_reports
-from .overview_plot import study_overview
 from .review_flow_plot import review_flow
 
 baujat = worded(any_subject.baujat)

@@ -67,9 +67,10 @@ def confounding(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float =
     table = _combinations(cohorts)
     levels = list(table[DOWN].cat.categories)
     occurs = table.groupby(ACROSS, observed=False)["cohorts"].sum()
-    across = [key for key, number in occurs.items() if number]
+    across: list[tuple[str, ...]] = [key for key, n in zip(occurs.index, occurs, strict=True) if n]
     keys = table[[DOWN, *ACROSS]].astype(str).itertuples(index=False, name=None)
-    cells = dict(zip(keys, table.to_dict("records"), strict=True))
+    records: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+    cells = dict(zip(keys, records, strict=True))
     most = float(table["patients"].max())
     if width < style.NARROW and ax is None:
         ax = _list(levels, across, cells, most, width)

@@ -13,12 +13,12 @@ from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import axes_of
 from ...views.plots.note import Note, numbers
+from ...views.tables.frames import require
 from ..subject import annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NEEDED = ("item", "known", "found")
 _UNKNOWN = "not found"
 _PAD, _LINE, _ARROW, _GAP = 9.0, 18.0, 22.0, 22.0  # CSS pixels
 _LETTER, _BOLD = 6.9, 7.8  # width of a letter, on average
@@ -61,9 +61,7 @@ def review_flow(methods: pd.DataFrame, *, ax: Axes | None = None, width: float =
     >>> show(review_flow(load_context("review_methods")), "review-flow")  # doctest: +ELLIPSIS
     Flow diagram of the review in seven boxes. ...
     """
-    missing = [column for column in _NEEDED if column not in methods.columns]
-    if missing:
-        raise MetaAnalysisError(f"review_flow() misses column {printing.listing(missing)}")
+    require(methods, ("item", "known"))
     rows = _boxes(methods)
     column = (width - _GAP - 6) / 2
     texts = [[_lines(box, column - 2 * _PAD) for box in row] for row in rows]

@@ -5,8 +5,7 @@ of its own (`helpers.load_context`). Nothing here
 estimates the effect of a prophylaxis: no trial of one is in the evidence.
 """
 
-from .burden import Burden, Prevented, infection_burden, prevented_deaths
-from .slider import what_if
+from .burden import Burden, Prevented, infection_burden, prevented_deaths, what_if
 from .tables import (
     burden_table,
     guidance_table,

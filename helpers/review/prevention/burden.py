@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ... import printing
 from ...door import pd
 from ...engine.normal.intervals import Interval
 from ...engine.shown import PlainResult, Row, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
+from ...views.interactive import Interactive
 from ..causes import CauseShare, cause_share, cause_table
 from ..causes.absolute import product_interval
+
+if TYPE_CHECKING:
+    from ...models.result import PoolResult
+
 
 Which = Literal["all", "COVID-19", "other"]
 Average = Literal["mean", "median"]
@@ -132,15 +137,9 @@ def infection_burden(
     for which, causes in kinds.items():
         share = cause_share(causes, split, level=fit.level)
         for average, (rate, limits) in averages.items():
-            lower, upper = product_interval(rate, limits, share.estimate, share.ci)
-            found[which, average] = Burden(
-                which,
-                average,
-                share,
-                rate * share.estimate,
-                Interval(float(lower), float(upper)),
-                fit.level,
-            )
+            ci = product_interval(rate, limits, share.estimate, share.ci)
+            product = rate * share.estimate
+            found[which, average] = Burden(which, average, share, product, ci, fit.level)
     return found
 
 
@@ -174,15 +173,71 @@ def prevented_deaths(
                 f"prevented_deaths() needs parts above 0 and at most 1, not {part!r}"
             )
         low, high = (part * limit for limit in burden.ci)
-        fewer = part * burden.estimate
-        made.append(
-            Prevented(
-                part,
-                fewer,
-                Interval(low, high),
-                burden.estimate - fewer,
-                1 / fewer,
-                Interval(1 / high, 1 / low),
-            )
-        )
+        fewer, left = part * burden.estimate, burden.estimate - part * burden.estimate
+        limits, treated = Interval(low, high), Interval(1 / high, 1 / low)
+        made.append(Prevented(part, fewer, limits, left, 1 / fewer, treated))
     return tuple(made)
+
+
+START = 0.25
+
+
+def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
+    """Suppose that a part of the deaths from infection does not happen; the reader moves the part.
+
+    Parameters
+    ----------
+    burden : Burden
+        By the mean, of `infection_burden`.
+    nrm : PoolResult
+        Nonrelapse mortality of the same cohorts.
+    name : str
+        Id of its fixed picture.
+
+    Examples
+    --------
+    >>> from helpers.review.causes import cause_rates
+    >>> from helpers.review.prevention import infection_burden
+    >>> whole = infection_burden()["all", "mean"]
+    >>> made = what_if(whole, cause_rates(by="setting")["all"].nrm, name="what-if-picture")
+    >>> made.data["start"], round(made.data["estimate"], 4)
+    (0.25, 0.0379)
+    """
+    from .. import plots
+
+    (quarter,) = prevented_deaths(burden, [START])
+    others = nrm.mean_estimate - burden.estimate
+    left, now = (printing.number(1000 * x, 0) for x in (quarter.left, burden.estimate))
+    groups = {
+        "died of infection": quarter.left,
+        "prevented (assumed)": quarter.fewer,
+        "died of other causes": others,
+    }
+    still = plots.show(
+        plots.icon_array(groups, rest="alive, or had relapse or progression first"),
+        name,
+        title="What if a quarter of the deaths from infection were prevented?",
+        caption=(
+            f"If one in four deaths from infection were prevented, {left} of 1,000 would die of "
+            f"infection instead of {now}. A what-if, not an effect of any prophylaxis."
+        ),
+    )
+    data = {
+        "start": START,
+        "estimate": float(f"{burden.estimate:.10g}"),
+        "ci": [float(f"{limit:.10g}") for limit in burden.ci],
+        "all": float(f"{nrm.mean_estimate:.10g}"),
+        "label": "Deaths from infection prevented (assumed)",
+        "labels": {
+            "left": "Of 1,000, would die of infection",
+            "fewer": f"Fewer ({printing.level_text(burden.level)} CI)",
+            "treated": "Treated per death prevented",
+            "all": "Nonrelapse deaths of 1,000",
+        },
+        "legend": (
+            "Bar: nonrelapse deaths. Filled: of infection; dashed: prevented; grey: of other "
+            "causes. Arithmetic, not an effect of any prophylaxis; the intervals show how sure the "
+            "number of deaths is, not whether prevention works."
+        ),
+    }
+    return Interactive("whatif", "What if a part of these deaths were prevented?", still, data)

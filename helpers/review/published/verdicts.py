@@ -17,9 +17,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ... import printing
+from ...engine.distributions import norm_sf
 from ...errors import MetaAnalysisError
-from ...evidence import load_cohorts, load_sources
+from ...evidence import load_cohorts, load_published, load_sources
+from ...evidence.corrections import apply_corrections
 from ...shared_results import shared_in_a_build
+from .models import (
+    published_fits,
+    published_permutation,
+    published_regression,
+    published_subgroup,
+)
 from .status import DIFFERS, Comparison, compare
 
 if TYPE_CHECKING:
@@ -82,35 +90,28 @@ class CheckedClaim:
 def _numbers() -> dict[str, float]:
     """Compute the number of each claim that gives one, in the unit of the abstract."""
     from ..causes import SPECIFIC, cause_share
-    from .models import published_fits
 
     cohorts = load_cohorts()
     papers = load_sources().merge(cohorts[["cohort", "setting"]], on="cohort")
     studies = papers.groupby(papers["setting"].astype(str))["publication"].nunique()
-    disease = published_fits("entity")
-    numbers: dict[str, float] = {
-        "patients": int(cohorts["patients"].sum()),
-        "trials": int(studies["trial"]),
-        "real-world": int(studies["real-world"]),
-        "deaths": int(cohorts["nonrelapse_deaths"].sum()),
-    }
-    for entity in ("MCL", "MM", "LBCL", "IL"):
-        numbers[entity.lower()] = 100 * disease[entity].estimate
-    classes = {
+    causes = {
         "infection": "infection",
         "malignancy": "other malignancy",
         "cardiovascular": "cardiovascular or respiratory",
         "car-t-specific": SPECIFIC,
     }
-    for key, names in classes.items():
-        numbers[key] = 100 * cause_share(names).estimate
-    return numbers
+    return {
+        "patients": int(cohorts["patients"].sum()),
+        "trials": int(studies["trial"]),
+        "real-world": int(studies["real-world"]),
+        "deaths": int(cohorts["nonrelapse_deaths"].sum()),
+        **{name.lower(): 100 * fit.estimate for name, fit in published_fits("entity").items()},
+        **{key: 100 * cause_share(names).estimate for key, names in causes.items()},
+    }
 
 
 def _studies_reason() -> str:
     """Say what is known about the studies behind the cohorts."""
-    from ...evidence import load_sources
-
     unknown = int((load_sources()["doi_status"] == "missing").sum())
     return (
         "Cohorts of one publication are one study here. Which cohorts the review counts as one "
@@ -137,8 +138,6 @@ def claim_comparisons() -> tuple[Comparison, ...]:
 
 
 def _rows() -> list[dict[str, Any]]:
-    from ...evidence import load_published
-
     rows: list[dict[str, Any]] = load_published("claims").to_dict("records")  # type: ignore[assignment]
     return rows
 
@@ -149,18 +148,13 @@ def _below(name: str, p: float) -> Check:
 
 def _order_checks() -> list[Check]:
     """Put to the test whether MCL is really above the others."""
-    from .models import published_subgroup
-
     groups = published_subgroup("entity")
-    pairs = groups.groups
-    gap = pairs["MCL"].mu - pairs["LBCL"].mu
-    se = (pairs["MCL"].se ** 2 + pairs["LBCL"].se ** 2) ** 0.5
-    from ...engine.distributions import norm_sf
-
+    one, other = groups.groups["MCL"], groups.groups["LBCL"]
+    z = abs(one.mu - other.mu) / (one.se**2 + other.se**2) ** 0.5
     return [
         _below("The diseases differ (Wald test)", groups.test.p),
         _below("The diseases differ (likelihood-ratio test)", groups.likelihood_ratio_test().p),
-        _below("MCL lies above LBCL (Wald test)", 2 * float(norm_sf(abs(gap) / se))),
+        _below("MCL lies above LBCL (Wald test)", 2 * float(norm_sf(z))),
     ]
 
 
@@ -170,9 +164,6 @@ def _product_p(fit: RegressionResult) -> float:
 
 def _independence_checks(model: str) -> list[Check]:
     """Put to the test whether the product matters beside the other factors."""
-    from ...evidence.corrections import apply_corrections
-    from .models import published_permutation, published_regression
-
     fit = published_regression(model)
     drawn = published_permutation(model)
     binomial = published_regression(model, model="glmm", ci_method="wald")
@@ -255,27 +246,20 @@ def claims() -> tuple[CheckedClaim, ...]:
     found = []
     for row in _rows():
         key = row["claim"]
-        checks = tuple(_CHECKS[key]()) if key in _CHECKS else ()
-        if key in _MULTIVERSE:
-            checks += (_multiverse_check(key),)
+        checks = (*_CHECKS[key](), _multiverse_check(key)) if key in _CHECKS else ()
         number = numbers.get(key)
         if number is None and not checks:
             raise MetaAnalysisError(f"claim {key!r} has neither a number nor a check")
         met = number.status != DIFFERS if number else checks[0].holds
         sound = all(check.holds for check in checks)
         verdict = NOT_PUBLIC if not met else REPRODUCED if sound else FRAGILE
-        found.append(
-            CheckedClaim(
-                key,
-                row["statement"],
-                _with_unit(row["value"], row) if number else "",
-                _with_unit(number.ours, row) if number else checks[0].found,
-                verdict,
-                checks,
-                _WHERE[key],
-                " ".join(filter(None, (number.note if number else "", _book_claim(key)))),
-            )
-        )
+        published, ours, note = "", checks[0].found if checks else "", ""
+        if number:
+            published, ours = (_with_unit(x, row) for x in (row["value"], number.ours))
+            note = number.note
+        note = " ".join(filter(None, (note, _book_claim(key))))
+        said = (key, row["statement"], published, ours, verdict, checks, _WHERE[key], note)
+        found.append(CheckedClaim(*said))
     return tuple(found)
 
 
@@ -287,17 +271,9 @@ def _with_unit(value: float, row: Mapping[str, Any]) -> str:
 
 def claims_frame() -> pd.DataFrame:
     """Give the claims as a table: one row a claim, failed checks in words."""
-    rows = [
-        {
-            "claim": claim.statement,
-            "published": claim.published or "–",
-            "ours": claim.ours,
-            "verdict": claim.verdict,
-            "why": " ".join(
-                [*(f"Fails: {c.name} ({c.found})." for c in claim.failed), claim.note]
-            ).strip()
-            or "–",
-        }
-        for claim in claims()
-    ]
-    return pd.DataFrame(rows)
+    rows = []
+    for claim in claims():
+        why = [*(f"Fails: {c.name} ({c.found})." for c in claim.failed), claim.note]
+        ours = (claim.ours, claim.verdict, " ".join(why).strip() or "–")
+        rows.append((claim.statement, claim.published or "–", *ours))
+    return pd.DataFrame(rows, columns=["claim", "published", "ours", "verdict", "why"])

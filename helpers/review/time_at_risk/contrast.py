@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ... import printing
 from ...arguments import LEVEL
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, listed, p_text, with_interval
@@ -49,8 +50,6 @@ class TimeContrast(Shown):
     ratio: NDArray[np.float64] = field(repr=False)
     ci_lower: NDArray[np.float64] = field(repr=False)
     ci_upper: NDArray[np.float64] = field(repr=False)
-    p: NDArray[np.float64] = field(repr=False)
-    tau2: NDArray[np.float64] = field(repr=False)
     fits: tuple[RegressionResult, ...] = field(repr=False)  # The model at each exponent
     #: The model per patient with log follow-up as covariate
     covariate: RegressionResult = field(repr=False)
@@ -60,10 +59,9 @@ class TimeContrast(Shown):
 
     def _said(self) -> Iterator[Row]:
         yield "cohorts", listed(f"{name}: {k}" for name, k in self.k.items())
-        found = {"per patient": self.at(0.0), "adjusted": self.adjusted()}
-        for name, row in (found | {"per patient-year": self.at(1.0)}).items():
-            text = with_interval(row["ratio"], (row["ci_lower"], row["ci_upper"]), LEVEL)
-            yield name, f"{text}, {p_text(row['p'])}"
+        for name, ratio, lower, upper, p in self.frame().itertuples(index=False):
+            text = with_interval(ratio, (lower, upper), LEVEL)
+            yield name.removesuffix(" for follow-up"), f"{text}, {p_text(p)}"
         yield "left out", listed(self.left_out)
 
     @property
@@ -82,9 +80,7 @@ class TimeContrast(Shown):
         found = np.flatnonzero(np.isclose(self.exponents, exponent, rtol=0, atol=1e-12))
         if not found.size:
             raise MetaAnalysisError(f"no fit at exponent {exponent:g}")
-        i = int(found[0])
-        names = ("ratio", "ci_lower", "ci_upper", "p")
-        return {name: float(getattr(self, name)[i]) for name in names}
+        return _ratio(self.fits[found[0]])
 
     def adjusted(self) -> dict[str, float]:
         """Ratio, ci_lower, ci_upper and p with follow-up as covariate."""
@@ -186,14 +182,14 @@ def time_contrast(
         for g in grid
     )
     covariate = meta_regression(rows, f"{_GROUP} + {_LOG_YEARS}", time=_PATIENTS, **_RATES)
-    found = [_ratio(fit) for fit in fits]
-    arrays = {name: np.array([one[name] for one in found]) for name in found[0]}
-    arrays["tau2"] = np.array([fit.tau2 for fit in fits])
-    for values in (grid, *arrays.values()):
+    found = pd.DataFrame(map(_ratio, fits))
+    arrays = [grid, *(found[name].to_numpy() for name in ("ratio", "ci_lower", "ci_upper"))]
+    for values in arrays:
         values.flags.writeable = False
     left = tuple(chosen.loc[chosen[_MONTHS].isna(), "cohort"].astype(str))
-    return TimeContrast(by, (levels[0], levels[1]), k, left, grid, fits=fits, covariate=covariate,
-                        **arrays)  # fmt: skip
+    ratio, lower, upper = arrays[1:]
+    both = (levels[0], levels[1])
+    return TimeContrast(by, both, k, left, grid, ratio, lower, upper, fits, covariate)
 
 
 def contrast_versions(
@@ -263,3 +259,74 @@ def follow_up_exponent(
     """
     fit = meta_regression(_followed(cohorts), _LOG_YEARS, time=_PATIENTS, **_RATES)
     return *_exponent(fit), fit
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PairedRates(Shown):
+    """Reported and crude nonrelapse mortality of the same cohorts."""
+
+    #: ``cohort, reported, crude, difference`` (crude minus reported; fractions), ``month,
+    #: follow_up`` (months; treat as read-only)
+    rows: pd.DataFrame = field(repr=False, compare=False)
+    k: int  # Cohorts that report a value
+    #: Wilcoxon signed-rank test of the differences (exact when no differences tie or are zero)
+    statistic: float
+    p: float
+    mean_difference: float  # Of the cohorts, crude minus reported
+    ci: Interval  # Of the mean difference (t)
+    limits: Interval  # 95% limits of agreement, mean -/+ 1.96 standard deviations
+
+
+def reported_against_crude(cohorts: pd.DataFrame) -> PairedRates:
+    """Compare what publications report with deaths over patients, cohort by cohort.
+
+    Parameters
+    ----------
+    cohorts : DataFrame
+        Cohorts with the columns of `helpers.load_cohorts`.
+
+    Raises
+    ------
+    MetaAnalysisError
+        Fewer than three cohorts report a value.
+
+    Notes
+    -----
+    The two values of a cohort belong together, so the test is one of the differences (Wilcoxon
+    1945, doi:10.2307/3001968); limits of agreement: Bland and Altman 1986,
+    doi:10.1016/S0140-6736(86)90837-8. That a test finds no difference does not show agreement;
+    the limits say how far the two may differ in one cohort.
+
+    Examples
+    --------
+    >>> from helpers import load_cohorts
+    >>> found = reported_against_crude(load_cohorts())
+    >>> found.k, round(found.p, 3)
+    (14, 0.903)
+    """
+    from scipy.stats import wilcoxon
+
+    from ...engine.distributions import t_ppf
+
+    pairs = cohorts[cohorts["reported_nrm"].notna()]
+    if len(pairs) < 3:
+        raise MetaAnalysisError(
+            f"{printing.counted(len(pairs), 'cohort')} with a reported value; expected at least 3"
+        )
+    crude = (pairs["nonrelapse_deaths"] / pairs["patients"]).astype(float)
+    rows = pairs[["cohort"]].assign(
+        reported=pairs["reported_nrm"].astype(float),
+        crude=crude,
+        difference=crude - pairs["reported_nrm"].astype(float),
+        month=pairs["reported_nrm_month"],
+        follow_up=pairs["median_follow_up_months"],
+    )
+    gaps = rows["difference"].to_numpy()
+    test = wilcoxon(gaps)
+    mean, sd, k = float(gaps.mean()), float(gaps.std(ddof=1)), len(gaps)
+    half = float(t_ppf(0.975, k - 1)) * sd / k**0.5
+    spread = 1.959963984540054 * sd
+    return PairedRates(
+        rows.reset_index(drop=True), k, float(test.statistic), float(test.pvalue), mean,
+        Interval(mean - half, mean + half), Interval(mean - spread, mean + spread),
+    )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -45,21 +45,11 @@ class FollowUpScenario:
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or int(self.n) != self.n or self.n < 1:
             raise MetaAnalysisError(f"n={self.n!r}: expected a whole number of at least 1")
-        for name in (
-            "accrual_months",
-            "minimum_follow_up_months",
-            "nrm_rate",
-            "relapse_rate",
-            "death_after_relapse_rate",
-            "dropout_rate",
-        ):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise MetaAnalysisError(f"{name}={value!r}: expected a number of at least 0")
-        for name in ("nrm_shape", "relapse_shape"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise MetaAnalysisError(f"{name}={value!r}: expected a number above 0")
+        for name, value in asdict(self).items():
+            shape = name.endswith("_shape")
+            if not (np.isfinite(value) and (value > 0 if shape else value >= 0)):
+                least = "above 0" if shape else "of at least 0"
+                raise MetaAnalysisError(f"{name}={value!r}: expected a number {least}")
         if self.accrual_months + self.minimum_follow_up_months <= 0:
             raise MetaAnalysisError("no patient is followed up: accrual and minimum are both 0")
 
@@ -68,9 +58,7 @@ class FollowUpScenario:
 class PersonTimeBias(Shown):
     """Simulated person-time against patients times median follow-up."""
 
-    scenario: FollowUpScenario
     median: str  # Definition of the median follow-up
-    until_relapse: bool  # Whether time at risk ends at relapse
     #: Person-years assumed (n x median follow-up / 12) and really at risk, shape (draws,)
     assumed: Array = field(repr=False)
     observed: Array = field(repr=False)
@@ -78,7 +66,7 @@ class PersonTimeBias(Shown):
     median_follow_up: Array = field(repr=False)  # In months, shape (draws,)
 
     def _headline(self) -> str:
-        return f"{self.median}, {'until relapse' if self.until_relapse else 'until death'}"
+        return f"{self.median}, until relapse"
 
     def _said(self) -> Iterator[Row]:
         yield "factor", f"{number(self.factor)} (Monte Carlo error {number(self.mcse, 1)})"
@@ -90,7 +78,10 @@ class PersonTimeBias(Shown):
 
     @property
     def factor(self) -> float:
-        """Person-time at risk per person-time assumed: the `factor` for `pool_rates`."""
+        """Person-time at risk per person-time assumed: the `factor` for `pool_rates`.
+
+        It is also the computed rate over the true one; below 1 the computed rate is too low.
+        """
         return float(self.observed.sum() / self.assumed.sum())
 
     @property
@@ -98,11 +89,6 @@ class PersonTimeBias(Shown):
         """Standard error of `factor` (ratio of means, linearised)."""
         rest = self.observed - self.factor * self.assumed
         return float(rest.std(ddof=1) / np.sqrt(rest.size) / self.assumed.mean())
-
-    @property
-    def rate_ratio(self) -> float:
-        """Computed rate over true rate; below 1 the computed rate is too low."""
-        return self.factor
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Range of the factor over single cohorts (central `level` of the draws)."""
@@ -128,11 +114,12 @@ def simulate_person_time(
     scenario: FollowUpScenario | None = None,
     *,
     median: str = "reverse-kaplan-meier",
-    until_relapse: bool = True,
     draws: int = 2_000,
     seed: int = 1,
 ) -> PersonTimeBias:
     """Simulate how patients x median follow-up differs from the person-time at risk.
+
+    Time at risk of nonrelapse death ends at relapse.
 
     Parameters
     ----------
@@ -142,9 +129,6 @@ def simulate_person_time(
         How the study computed its median follow-up: potential follow-up with deaths as
         censoring (Schemper & Smith 1996, doi:10.1016/0197-2456(96)00075-X); observed time of
         all patients; observed time of those alive at last contact.
-    until_relapse : bool
-        Count time at risk of *nonrelapse* death, which ends at relapse; otherwise all time
-        alive and under observation.
     draws : int
         Simulated cohorts, in bounded chunks.
     seed : int
@@ -173,17 +157,12 @@ def simulate_person_time(
     rows = max(1, _BLOCK // s.n)
     for begin in range(0, draws, rows):
         shape = (min(rows, draws - begin), s.n)
-        parts.append(_simulate(s, rng, shape, median, until_relapse))
+        parts.append(_simulate(s, rng, shape, median))
     months, at_risk, events = (np.concatenate(column) for column in zip(*parts, strict=True))
-    arrays = {
-        "assumed": s.n * months / 12.0,
-        "observed": at_risk / 12.0,
-        "events": events,
-        "median_follow_up": months,
-    }
-    for values in arrays.values():
+    arrays = (s.n * months / 12.0, at_risk / 12.0, events, months)
+    for values in arrays:
         values.flags.writeable = False
-    return PersonTimeBias(s, median, until_relapse, **arrays)
+    return PersonTimeBias(median, *arrays)
 
 
 def _event_times(
@@ -197,11 +176,7 @@ def _event_times(
 
 
 def _simulate(
-    s: FollowUpScenario,
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    median: str,
-    until_relapse: bool,
+    s: FollowUpScenario, rng: np.random.Generator, shape: tuple[int, int], median: str
 ) -> tuple[Array, Array, Array]:
     """Median follow-up, person-months at risk and nonrelapse deaths of every cohort."""
     cut_off = s.minimum_follow_up_months + s.accrual_months * rng.random(shape)
@@ -212,7 +187,7 @@ def _simulate(
     death = np.where(nrm < relapse, nrm, later)
     seen = np.minimum(death, end)
     alive = death > end
-    at_risk = np.minimum(seen, relapse) if until_relapse else seen
+    at_risk = np.minimum(seen, relapse)
     events = ((nrm < relapse) & (nrm <= end)).sum(axis=1)
     if median == "observed":
         months = np.median(seen, axis=1)
@@ -225,14 +200,10 @@ def _simulate(
 
 def _median_where(values: Array, keep: Array) -> Array:
     """Median of the kept values of each row; the largest value of a row with none."""
-    count = keep.sum(axis=1)
-    ordered = np.sort(np.where(keep, values, np.inf), axis=1)
-    row = np.arange(len(values))
-    low, high = np.maximum((count - 1) // 2, 0), np.minimum(count // 2, values.shape[1] - 1)
-    ends = np.where(
-        count[:, None] > 0, np.stack([ordered[row, low], ordered[row, high]], axis=1), 0
-    )
-    return np.where(count > 0, ends.mean(axis=1), values.max(axis=1))
+    some = keep.any(axis=1)
+    medians = values.max(axis=1)
+    medians[some] = np.nanmedian(np.where(keep, values, np.nan)[some], axis=1)
+    return medians
 
 
 def _reverse_kaplan_meier_median(time: Array, censored: Array) -> Array:
