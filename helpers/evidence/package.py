@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +50,12 @@ def data_folder() -> Path:
 
 def described() -> dict[str, Any]:
     """Return the content of ``data/datapackage.json``."""
-    return json.loads(_text())
-
-
-def _text() -> str:
-    return (data_folder() / _DESCRIPTION).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _resources(text: str) -> dict[str, dict[str, Any]]:
-    return {one["name"]: one for one in json.loads(text)["resources"]}
+    return json.loads((data_folder() / _DESCRIPTION).read_text(encoding="utf-8"))
 
 
 def resource(table: str) -> dict[str, Any]:
     """Return the Frictionless descriptor of a table, to read; `EvidenceError` if there is none."""
-    resources = _resources(_text())
+    resources = {one["name"]: one for one in described()["resources"]}
     if table not in resources:
         expected = "one of " + " | ".join(resources)
         raise EvidenceError([CellProblem(f"data/{_DESCRIPTION}", None, "", str(table), expected)])
@@ -99,11 +89,8 @@ def codebook(table: str) -> pd.DataFrame:
     Parameters
     ----------
     table : str
-        Name of a table in ``data/``: ``cohorts, causes, sources, audit, corrections,
-        inferred_overlap, published_pooled, published_regressions, published_coefficients,
-        published_tests, published_column_sums, published_claims, related_reviews, later_cohorts,
-        forecasts_2024, rules_since_2024, review_methods, reporting_items, nrm_definitions,
-        prevention_guidance, infection_context, infection_death_template, template``.
+        Name of a table in ``data/``, its file without the ending; another one is refused with the
+        list of all.
 
     Returns
     -------

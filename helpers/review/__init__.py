@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         dependence_methods,
         sharing_frame,
     )
-    from .evidence_tables import evidence_as_of
     from .findings import (
         RULES,
         findings_frame,
@@ -83,6 +82,7 @@ if TYPE_CHECKING:
         updated_cohorts,
     )
     from .subject import SUBJECT, disease
+    from .tables import evidence_as_of
     from .time_at_risk.contrast import (
         contrast_versions,
         follow_up_exponent,
@@ -100,7 +100,6 @@ HOMES = homes(
             "SHARED clusters compare_dependence contrast_sentences dependence_frame "
             "dependence_methods sharing_frame"
         ),
-        ".evidence_tables": "evidence_as_of",
         ".findings": (
             "RULES findings_frame judgements_frame new_cohort new_cohort_words summary_of_findings"
         ),
@@ -124,6 +123,7 @@ HOMES = homes(
             "frozen_forecasts most_on_one_side update_effects updated_cohorts"
         ),
         ".subject": "SUBJECT disease",
+        ".tables": "evidence_as_of",
         ".time_at_risk.contrast": (
             "contrast_versions follow_up_exponent reported_against_crude time_contrast"
         ),

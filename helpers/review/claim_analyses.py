@@ -47,9 +47,6 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
     {key: Claim(key, **said) for key, said in WORDS["claims"].items()}
 )
 
-#: The book's own claims: all but those that are only checked because the review makes them.
-
-
 #: What the review did, for `ClaimMultiverse.find`.
 PUBLISHED: Mapping[str, str] = MappingProxyType(WORDS["published"])
 
@@ -121,17 +118,14 @@ def claim_multiverse(
         if not (np.isfinite(null) and null > 0):
             raise MetaAnalysisError(f"null={null!r}: expected a finite number above 0")
         about = replace(about, null=float(null))
-    return _analyse(cohorts, about, None)
-
-
-def _analyse(
-    cohorts: pd.DataFrame, about: Claim, data: Mapping[str, Any] | None
-) -> ClaimMultiverse:
-    """Analyse a claim; the choices of the data may be at hand already."""
-    claim = about.key
     if claim in _CAUSES:
         return _CAUSES[claim](about)
-    data = dict(data_choices(cohorts) if data is None else data)
+    return _analyse(cohorts, about, data_choices(cohorts))
+
+
+def _analyse(cohorts: pd.DataFrame, about: Claim, data: Mapping[str, Any]) -> ClaimMultiverse:
+    """Analyse a claim about rates with the choices of the data."""
+    claim, data = about.key, dict(data)
     if claim == "axi-tisa":
         indolent = (cohorts["entity"] == "IL").to_numpy(dtype=bool)
         data["disease"] = {"LBCL alone": indolent, "with indolent lymphoma": None}
@@ -162,12 +156,11 @@ def answerable(cohorts: pd.DataFrame) -> tuple[str, ...]:
     >>> answerable(table[table["entity"] == "MM"])
     ('overall', 'cilta-ide', 'infection', 'infection-half')
     """
-    found = []
-    for key in CLAIMS:
-        by, groups = _GROUPS.get(key, ("entity", ()))
-        if set(groups) <= set(cohorts[by].astype(str)):
-            found.append(key)
-    return tuple(found)
+
+    def has(by: str, groups: tuple[str, ...]) -> bool:
+        return set(groups) <= set(cohorts[by].astype(str))
+
+    return tuple(key for key in CLAIMS if has(*_GROUPS.get(key, ("entity", ()))))
 
 
 @shared_in_a_build
@@ -198,7 +191,10 @@ def multiverse_frame(cohorts: pd.DataFrame, claims: Iterable[str] | None = None)
         named = ", ".join(map(repr, unknown)) or "there is nothing to summarise"
         raise MetaAnalysisError(f"claims: {named}; expected some of {', '.join(CLAIMS)}")
     data = data_choices(cohorts)
-    found = [_analyse(cohorts, CLAIMS[key], data) for key in keys]
+    found = [
+        _CAUSES[key](CLAIMS[key]) if key in _CAUSES else _analyse(cohorts, CLAIMS[key], data)
+        for key in keys
+    ]
     table = pd.concat([one.summary_frame() for one in found])
     return table.assign(sentence=[one.sentence for one in found])
 
@@ -240,17 +236,15 @@ def judge(result: MultiverseResult, claim: Claim) -> ClaimMultiverse:
     else:
         value, lower, upper = _ratio(columns)
         # A group without a death has no ratio; the two scales may disagree about a tie.
-        reason[(reason == "") & ~np.isfinite(value)] = "the ratio of the two rates is not defined"
+        undefined = (reason == "") & ~np.isfinite(value)
+        reason[undefined] = "the ratio of the two rates is not defined"
+    choices: dict[str, tuple[str, ...]] = {}
+    for name, levels in result.choices.items():
+        known = WORDS["levels"].get(name, {})
+        choices[WORDS["names"].get(name, name)] = tuple(known.get(str(x), str(x)) for x in levels)
     return ClaimMultiverse(
         claim,
-        MappingProxyType(
-            {
-                WORDS["names"].get(name, name): tuple(
-                    WORDS["levels"].get(name, {}).get(str(x), str(x)) for x in levels
-                )
-                for name, levels in result.choices.items()
-            }
-        ),
+        MappingProxyType(choices),
         result.grid.levels.copy(),
         result.grid.codes.copy(),
         result.grid.row.copy(),
@@ -304,7 +298,6 @@ _COVID = ("counted as infection", "left out")
 _OTHERS = ("each cause by itself", "CAR T-cell-specific effects together")
 _SETTINGS = ("all", "trial", "real-world")
 _INTERVALS = ("wilson", "clopper-pearson", "agresti-coull")
-_Counts = Mapping[tuple[str, ...], tuple[float, float]]
 
 
 def _parts(where: str) -> tuple[str, ...]:
@@ -342,15 +335,16 @@ def _infection(claim: Claim) -> ClaimMultiverse:
 
     total = _deaths_by_cause()
     by_setting = cause_table("setting")
-    died = dict(zip(by_setting.groups, by_setting.deaths.tolist(), strict=True))
     whole = total["all, eleven causes", "all"]
     counts: dict[tuple[str, ...], tuple[float, float]] = {}
     for deaths, covid, where in product(_DEATHS, _COVID, _SETTINGS):
         parts = _parts(where)
-        with_covid = sum(float(total["setting", part, "infection"]) for part in parts)
-        without = sum(float(total["setting, without COVID-19", p, "infection"]) for p in parts)
+        with_covid, without = (
+            sum(float(total[grouping, part, "infection"]) for part in parts)
+            for grouping in ("setting", "setting, without COVID-19")
+        )
         if deaths == _DEATHS[0]:
-            size = float(sum(died[part] for part in parts))
+            size = float(sum(by_setting.deaths[by_setting.row(part)] for part in parts))
         elif deaths == _DEATHS[1]:
             # Unknown deaths are counted over all settings together alone.
             size = float(whole.sum() - whole["unknown"]) if where == "all" else np.nan
@@ -366,7 +360,7 @@ def _infection(claim: Claim) -> ClaimMultiverse:
 def _counted(
     claim: Claim,
     choices: Mapping[str, tuple[str, ...]],
-    counts: _Counts,
+    counts: Mapping[tuple[str, ...], tuple[float, float]],
     *,
     odds: bool,
 ) -> ClaimMultiverse:

@@ -10,13 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..evidence import load_audit, load_corrections, load_inferred_overlap
+from ..evidence.corrections import apply_corrections
 from ..evidence.pages import page_content
+from ..models.rates import person_time
 
 #: Levels of the methods that every analysis of cohorts shares.
 METHODS: dict[str, list[Any]] = {
     "model": ["random", "glmm"],
     "tau2_method": ["DL", "PM", "REML"],
 }
+_ADJUSTED = ("knapp-hartung", "knapp-hartung-max1")
 #: Cohorts below this size are left out in one level of the eligibility.
 LEAST_PATIENTS = 20
 #: Shortest median follow-up, in months, in the levels of the follow-up.
@@ -30,18 +33,10 @@ _FIELDS = {"patients": "n", "nonrelapse_deaths": "events"}
 
 def method_choices(contrast: bool) -> dict[str, Any]:
     """Give the choices of the method; see the notes of `claim_multiverse` for what is left out."""
+    last, tau2, ci = "double-arcsine", {}, ["wald", "t", *_ADJUSTED, "profile"]
     if contrast:
-        return {
-            "measure": ["logit", "arcsine", "log-rate"],
-            **METHODS,
-            "group_tau2": ["separate", "common"],
-            "ci_method": ["wald", "knapp-hartung", "knapp-hartung-max1"],
-        }
-    return {
-        "measure": ["logit", "arcsine", "double-arcsine"],
-        **METHODS,
-        "ci_method": ["wald", "t", "knapp-hartung", "knapp-hartung-max1", "profile"],
-    }
+        last, tau2, ci = "log-rate", {"group_tau2": ["separate", "common"]}, ["wald", *_ADJUSTED]
+    return {"measure": ["logit", "arcsine", last], **METHODS, **tau2, "ci_method": ci}
 
 
 def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
@@ -50,16 +45,15 @@ def data_choices(cohorts: pd.DataFrame) -> dict[str, Any]:
     What is left out or corrected concerns the cohorts that are there.
     """
     facts, every = (_corrected(cohorts, certain) for certain in (("fact",), ("fact", "inference")))
-    audit, corrections = load_audit(), load_corrections()
     audit, corrections, overlap = (
         listed[listed["cohort"].isin(cohorts["cohort"])]
-        for listed in (audit, corrections, load_inferred_overlap())
+        for listed in (load_audit(), load_corrections(), load_inferred_overlap())
     )
-    reports = audit.loc[audit["kind"] == "eligibility", "cohort"].tolist()
-    parts = audit.loc[audit["kind"] == "subset", "cohort"].tolist()
-    registry = corrections.loc[
-        (corrections["kind"] == "exclude") & (corrections["id"] == "registry-overlap"), "cohort"
-    ].tolist()
+    reports, parts = (
+        audit.loc[audit["kind"] == kind, "cohort"].tolist() for kind in ("eligibility", "subset")
+    )
+    excluded = corrections[corrections["kind"] == "exclude"]
+    registry = excluded.loc[excluded["id"] == "registry-overlap", "cohort"].tolist()
     small = cohorts["patients"].to_numpy(dtype=float) < LEAST_PATIENTS
     return {
         "eligibility": {
@@ -99,22 +93,16 @@ def without_idle(
     for name, levels in choices.items():
         seen: dict[Any, str] = {}
         for label, level in levels.items():
-            if isinstance(level, dict):
-                cells = [
-                    (study, field, value)
-                    for study, new in level.items()
-                    if study in inside
-                    for field, value in new.items()
+            if isinstance(level, dict):  # other values of cells
+                changes = [
+                    (study, *new) for study in inside & {*level} for new in level[study].items()
                 ]
-                mark: Any = ("cells", tuple(sorted(cells))) if cells else None
             elif level is None:
-                mark = None
-            else:
-                gone = inside & set(
-                    level if isinstance(level, list) else np.asarray(labels)[level].tolist()
-                )
-                mark = ("out", tuple(sorted(gone))) if gone else None
-            seen.setdefault(mark, label)
+                changes = []
+            else:  # studies that are left out, by label or by place
+                out = level if isinstance(level, list) else np.asarray(labels)[level].tolist()
+                changes = [(study,) for study in inside & {*out}]
+            seen.setdefault(tuple(sorted(changes)), label)
         if len(seen) > 1:
             kept[name] = {label: levels[label] for label in seen.values()}
     return kept
@@ -122,8 +110,6 @@ def without_idle(
 
 def _corrected(cohorts: pd.DataFrame, certainty: tuple[str, ...]) -> pd.DataFrame:
     """Table with the corrections of cells (not the exclusions) of this certainty."""
-    from ..evidence.corrections import apply_corrections
-
     listed = load_corrections()
     wanted = listed[listed["certainty"].isin(certainty) & (listed["kind"] != "exclude")]
     ids = list(dict.fromkeys(wanted["id"]))
@@ -132,8 +118,6 @@ def _corrected(cohorts: pd.DataFrame, certainty: tuple[str, ...]) -> pd.DataFram
 
 def patient_years(cohorts: pd.DataFrame) -> NDArray[np.float64]:
     """Patients times median follow-up, in years; NaN without a follow-up."""
-    from ..models.rates import person_time
-
     return person_time(
         cohorts["patients"].to_numpy(dtype=float),
         cohorts[_SPREAD].to_numpy(dtype=float, na_value=np.nan),
@@ -143,14 +127,12 @@ def patient_years(cohorts: pd.DataFrame) -> NDArray[np.float64]:
 
 def _replacements(cohorts: pd.DataFrame, corrected: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Cells that differ, as a correction of the multiverse."""
+    both = (cohorts, corrected)
     columns = {
-        field: (
-            cohorts[name].to_numpy(dtype=float, na_value=np.nan),
-            corrected[name].to_numpy(dtype=float, na_value=np.nan),
-        )
+        field: [table[name].to_numpy(dtype=float, na_value=np.nan) for table in both]
         for name, field in _FIELDS.items()
     }
-    columns["time"] = (patient_years(cohorts), patient_years(corrected))
+    columns["time"] = [patient_years(table) for table in both]
     new: dict[str, dict[str, float]] = {}
     for field, (before, after) in columns.items():
         changed = ~np.isclose(before, after, rtol=1e-12, atol=0.0, equal_nan=True)

@@ -114,21 +114,17 @@ def test_published_shares():
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
-@pytest.mark.parametrize("level", [0.9, 0.95])
-def test_simultaneous_intervals_are_wilson_intervals_at_bonferronis_level(grouping, level):
+def test_simultaneous_intervals_are_wilson_intervals_at_bonferronis_level(grouping):
     """Goodman's interval solves the same quadratic; statsmodels computes both."""
     table = cause_table(grouping)
-    shares = table.shares(level=level)
+    shares = table.shares()
     k = len(table.causes)
     for row in shares.itertuples():
-        both = proportion_confint(row.deaths, row.n, (1 - level) / k, method="wilson")
-        one = proportion_confint(row.deaths, row.n, 1 - level, method="wilson")
+        both = proportion_confint(row.deaths, row.n, 0.05 / k, method="wilson")
+        one = proportion_confint(row.deaths, row.n, 0.05, method="wilson")
         assert (row.lower, row.upper) == pytest.approx(both, abs=1e-12)
         assert (row.wilson_lower, row.wilson_upper) == pytest.approx(one, abs=1e-12)
     assert shares.groupby("group")["share"].sum().to_numpy() == pytest.approx(1)
-    assert (shares["share_high"] - shares["share_low"]).to_numpy() == pytest.approx(
-        2 * shares["within_one"] / shares["n"]
-    )
 
 
 def test_all_chi_squared_tests_of_the_review_are_met_to_every_printed_digit():
@@ -139,8 +135,8 @@ def test_all_chi_squared_tests_of_the_review_are_met_to_every_printed_digit():
     assert len(checks) == 7
     for check in checks:
         assert check.matched, check.subset
-        assert f"{check.test.statistic:.5g}" == f"{float(check.statistic_printed):.5g}"
-        assert check.test.df == int(check.df_printed)
+        assert f"{check.test.statistic:.5g}" == f"{float(check.printed[0]):.5g}"
+        assert check.test.df == int(check.printed[1])
 
 
 def test_a_changed_count_is_not_called_matched():
@@ -162,9 +158,6 @@ def test_statistic_and_residuals_agree_with_scipy_and_statsmodels(grouping):
     assert test.expected == pytest.approx(theirs.expected_freq, rel=1e-12)
     other = Table(table.counts, shift_zeros=False)
     assert test.residuals == pytest.approx(other.standardized_resids, rel=1e-10)
-    assert test.cramers_v == pytest.approx(
-        stats.contingency.association(table.counts, method="cramer"), rel=1e-12
-    )
     assert test.small_cells == pytest.approx((theirs.expected_freq < 5).mean())
     effect = test.tolerated_design_effect(0.9)
     assert stats.chi2.sf(theirs.statistic / effect, theirs.dof) == pytest.approx(0.1, rel=1e-9)

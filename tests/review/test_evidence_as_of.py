@@ -10,7 +10,7 @@ import pytest
 
 from helpers import review
 from helpers.evidence import data_folder
-from helpers.review.evidence_tables import DATED
+from helpers.review.tables import DATED
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 

@@ -49,8 +49,8 @@ def product_interval(one: float, one_ci: Interval, other: float, other_ci: Inter
 
     Refused where an estimate or limit is not positive: the log scale has no place for it.
 
-    >>> product_interval(0.25, Interval(0.125, 0.5), 1.0, Interval(1.0, 1.0))
-    Interval(lower=0.125, upper=0.5)
+    >>> product_interval(0.5, Interval(0.25, 1.0), 1.0, Interval(1.0, 1.0))
+    Interval(lower=0.25, upper=1.0)
     """
     values = np.array([one, *one_ci, other, *other_ci])
     if np.any(values <= 0):

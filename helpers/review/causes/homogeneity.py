@@ -28,6 +28,7 @@ from ...engine.normal.intervals import Interval
 from ...engine.shown import PlainResult
 from ...engine.summaries import Caution
 from ...errors import MetaAnalysisError
+from ...evidence import load_published
 from ..decimals import prints_as
 from .table import CauseTable, cause_table
 
@@ -47,7 +48,6 @@ class HomogeneityTest(PlainResult):
     p_ci: Interval  # Clopper-Pearson interval (95%) of the exact p-value from b of the draws
     draws: int
     seed: int
-    cramers_v: float  # Size of the association, from 0 to 1
     cautions: tuple[Caution, ...]
     expected: Array = field(repr=False)  # Shape (groups, causes)
     #: Adjusted residuals; positive: more deaths than if the groups did not differ, shape (groups,
@@ -90,9 +90,9 @@ class HomogeneityTest(PlainResult):
     def methods(self) -> Methods:
         """How the test was made: one sentence and its references."""
         return Methods(
-            f"Distributions of causes were compared with Pearson's chi-squared test, its p-value "
+            "Distributions of causes were compared with Pearson's chi-squared test, its p-value "
             f"taken from {self.draws:,} random tables with the same margins, and with adjusted "
-            f"residuals.",
+            "residuals.",
             references("patefield1981", "phipson2010", "haberman1973"),
         )
 
@@ -153,7 +153,6 @@ def homogeneity_test(
         p_ci=Interval(float(lower[0]), float(upper[0])),
         draws=draws,
         seed=seed,
-        cramers_v=float(np.sqrt(statistic / (n * (min(counts.shape) - 1)))),
         cautions=_cautions(expected, dropped),
         expected=expected,
         residuals=residuals,
@@ -163,10 +162,8 @@ def homogeneity_test(
 
 def _with_deaths(table: CauseTable) -> tuple[CauseTable, list[str]]:
     """Leave out causes that nobody died of; they say nothing about a difference."""
-    empty = [
-        g for g, total in zip(table.groups, table.counts.sum(axis=1), strict=True) if not total
-    ]
-    if empty:
+    empty = np.array(table.groups)[table.counts.sum(axis=1) == 0]
+    if empty.size:
         raise MetaAnalysisError(f"{table.grouping}: no deaths with a cause in {', '.join(empty)}")
     keep = np.flatnonzero(table.counts.sum(axis=0))
     if len(table.groups) < 2 or len(keep) < 2:
@@ -188,33 +185,25 @@ def _cautions(expected: Array, dropped: list[str]) -> tuple[Caution, ...]:
     small = int(np.count_nonzero(expected < SMALL))
     if small > 0.2 * expected.size or expected.min() < 1:
         count = ("expected count", "expected counts", ("is", "are"))
-        small_counts = printing.some_of(small, expected.size, *count)
-        found.append(
-            Caution(
-                "small-expected-counts",
-                f"{small_counts} below five, so the large-sample "
-                "p-value is not to be trusted; use the Monte Carlo one.",
-            )
+        said = (
+            f"{printing.some_of(small, expected.size, *count)} below five, so the large-sample "
+            "p-value is not to be trusted; use the Monte Carlo one."
         )
+        found.append(Caution("small-expected-counts", said))
     if dropped:
-        found.append(
-            Caution(
-                "empty-causes", f"No deaths at all, left out of the test: {', '.join(dropped)}."
-            )
-        )
+        said = f"No deaths at all, left out of the test: {', '.join(dropped)}."
+        found.append(Caution("empty-causes", said))
     return tuple(found)
 
 
+_LBCL = ("axi-cel", "liso-cel", "tisa-cel")
 #: Name of the test in the review's output -> grouping and groups (None: all) of our table.
 _TABLES: dict[str, tuple[str, tuple[str, ...] | None]] = {
     "known causes by entity": ("entity", None),
     "known causes by setting": ("setting", None),
     "known causes by setting without COVID-19": ("setting, without COVID-19", None),
     "known causes by product (six single products)": ("product", None),
-    "known causes: axi-cel vs liso-cel vs tisa-cel": (
-        "product",
-        ("axi-cel", "liso-cel", "tisa-cel"),
-    ),
+    "known causes: axi-cel vs liso-cel vs tisa-cel": ("product", _LBCL),
     "known causes: axi-cel vs tisa-cel": ("product", ("axi-cel", "tisa-cel")),
     "known causes: ide-cel vs cilta-cel": ("product", ("ide-cel", "cilta-cel")),
 }
@@ -226,19 +215,13 @@ class ChiSquaredCheck:
 
     subset: str  # What was compared, in the words of ``load_published("tests")``
     test: HomogeneityTest  # Ours
-    #: As the review printed them
-    statistic_printed: str
-    df_printed: str
-    p_printed: str
+    printed: tuple[str, str, str]  # Statistic, degrees of freedom and p, as the review has them
 
     @property
     def matched(self) -> bool:
         """Whether statistic, degrees of freedom and p agree to every printed digit."""
-        return (
-            prints_as(self.test.statistic, self.statistic_printed)
-            and prints_as(self.test.df, self.df_printed)
-            and prints_as(self.test.p, self.p_printed)
-        )
+        ours = (self.test.statistic, self.test.df, self.test.p)
+        return all(map(prints_as, ours, self.printed))
 
 
 def published_chi_squared(*, draws: int = 49_999) -> tuple[ChiSquaredCheck, ...]:
@@ -255,21 +238,12 @@ def published_chi_squared(*, draws: int = 49_999) -> tuple[ChiSquaredCheck, ...]
     >>> len(checks), all(check.matched for check in checks)
     (7, True)
     """
-    from ...evidence import load_published
-
-    tests = load_published("tests")
+    tests = load_published("tests").query("test == 'Pearson chi-squared'").set_index("subset")
     checks = []
-    for row in tests[tests["test"] == "Pearson chi-squared"].to_dict("records"):
-        grouping, groups = _TABLES[row["subset"]]
+    for subset, *row in tests[["statistic_printed", "df1", "p_printed"]].itertuples():
+        grouping, groups = _TABLES[subset]
         table = cause_table(grouping)
-        test = homogeneity_test(table.select(groups) if groups else table, draws=draws, seed=20_240)
-        checks.append(
-            ChiSquaredCheck(
-                row["subset"],
-                test,
-                str(row["statistic_printed"]),
-                str(row["df1"]),
-                str(row["p_printed"]),
-            )
-        )
+        test = homogeneity_test(table.select(groups) if groups else table, draws=draws)
+        printed, df, p = map(str, row)
+        checks.append(ChiSquaredCheck(subset, test, (printed, df, p)))
     return tuple(checks)

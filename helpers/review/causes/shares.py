@@ -113,10 +113,10 @@ def cause_share(
     """
     table = grouping if isinstance(grouping, CauseTable) else cause_table(grouping)
     names = (cause,) if isinstance(cause, str) else tuple(cause)
-    rows = range(len(table.groups)) if group is None else [table.row(group)]
+    rows = table.rows(group)
     deaths = table.count(names, group)
-    total = int(table.deaths[list(rows)].sum())
-    missing = int(table.unknown[list(rows)].sum())
+    total = int(table.deaths[rows].sum())
+    missing = int(table.unknown[rows].sum())
     if unknown == "random":
         total -= missing
     elif unknown == "all":
@@ -125,18 +125,13 @@ def cause_share(
         raise UnsupportedError(f"unknown deaths are 'none', 'random' or 'all', not {unknown!r}")
     if total == 0:
         raise MetaAnalysisError(f"{table.grouping}, {group or 'all'}: no deaths, no share")
-    lower, upper = study_interval([deaths], [total], level=level)
-    return CauseShare(
-        " or ".join(names),
-        table.grouping,
-        group or "all",
-        deaths,
-        total,
-        deaths / total,
-        Interval(float(lower[0]), float(upper[0])),
-        level,
-        unknown,
-    )
+    ci, said = _wilson(deaths, total, level), (" or ".join(names), table.grouping, group or "all")
+    return CauseShare(*said, deaths, total, deaths / total, ci, level, unknown)
+
+
+def _wilson(deaths: float, n: float, level: float) -> Interval:
+    lower, upper = study_interval([deaths], [n], level=level)
+    return Interval(float(lower[0]), float(upper[0]))
 
 
 def infection_share(
@@ -180,12 +175,10 @@ def share_bounds(
     (57, [0.509, 0.608])
     """
     table = grouping if isinstance(grouping, CauseTable) else cause_table(grouping)
-    names = (cause,) if isinstance(cause, str) else tuple(cause)
-    none, random, every = (
-        cause_share(names, table, group, unknown=how) for how in ("none", "random", "all")
-    )
-    rows = range(len(table.groups)) if group is None else [table.row(group)]
-    return ShareBounds(none, random, every, int(table.unknown[list(rows)].sum()))
+    names = cause if isinstance(cause, str) else tuple(cause)
+    suppositions: tuple[Unknown, ...] = ("none", "random", "all")
+    none, random, every = (cause_share(names, table, group, unknown=how) for how in suppositions)
+    return ShareBounds(none, random, every, int(table.unknown[table.rows(group)].sum()))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -225,8 +218,7 @@ class DeathWeights(Shown):
     def interval(self, share: CauseShare, icc: float) -> Interval:
         """Wilson interval of a share of these deaths, counted as independent / design effect."""
         n = share.n / self.design_effect(icc)
-        lower, upper = study_interval([share.estimate * n], [n], level=share.level)
-        return Interval(float(lower[0]), float(upper[0]))
+        return _wilson(share.estimate * n, n, share.level)
 
     def without_largest(self, share: CauseShare) -> Interval:
         """Bounds of the share in the other cohorts, whatever the largest one's deaths were."""

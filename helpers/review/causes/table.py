@@ -14,6 +14,7 @@ from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.shown import PlainResult, Row, listed
 from ...errors import MetaAnalysisError, UnsupportedError
+from ...evidence import load_causes, load_cohorts
 
 Counts = NDArray[np.int64]
 
@@ -82,9 +83,16 @@ class CauseTable(PlainResult):
 
     def count(self, cause: str | Iterable[str], group: str | None = None) -> int:
         """Deaths of one cause or of several together, in one group or in all."""
-        columns = [self._cause(c) for c in ([cause] if isinstance(cause, str) else cause)]
-        rows = range(len(self.groups)) if group is None else [self.row(group)]
-        return int(self.counts[np.ix_(list(rows), columns)].sum())
+        names = [cause] if isinstance(cause, str) else list(cause)
+        for name in names:
+            if name not in self.causes:
+                raise UnsupportedError(f"no cause {name!r}; there are {'; '.join(self.causes)}")
+        columns = [self.causes.index(name) for name in names]
+        return int(self.counts[np.ix_(self.rows(group), columns)].sum())
+
+    def rows(self, group: str | None) -> list[int]:
+        """Place of a group, or of all."""
+        return list(range(len(self.groups))) if group is None else [self.row(group)]
 
     def row(self, group: str) -> int:
         """Place of a group."""
@@ -93,11 +101,6 @@ class CauseTable(PlainResult):
                 f"no group {group!r} by {self.grouping}; there are {', '.join(self.groups)}"
             )
         return self.groups.index(group)
-
-    def _cause(self, cause: str) -> int:
-        if cause not in self.causes:
-            raise UnsupportedError(f"no cause {cause!r}; there are {'; '.join(self.causes)}")
-        return self.causes.index(cause)
 
     def select(self, groups: Sequence[str]) -> CauseTable:
         """Give the table of some groups."""
@@ -115,23 +118,16 @@ class CauseTable(PlainResult):
         index = pd.Index(self.groups, name="group")
         return pd.DataFrame(self.counts, index=index, columns=list(self.causes))
 
-    def shares(self, level: float = LEVEL) -> pd.DataFrame:
-        """Share of each cause among the deaths in the table, with intervals.
-
-        Parameters
-        ----------
-        level : float
-            Of both intervals.
+    def shares(self) -> pd.DataFrame:
+        """Share of each cause among the deaths in the table, with 95% intervals.
 
         Returns
         -------
         DataFrame
             One row per group and cause: ``group, cause, deaths, n, share, lower, upper,
-            wilson_lower, wilson_upper, share_low, share_high, within_one``. ``lower`` and
-            ``upper`` hold for all causes of a group at once (Goodman 1965,
-            doi:10.1080/00401706.1965.10490252), the Wilson interval for one cause alone;
-            ``share_low`` and ``share_high`` span what a count that is only known within one
-            death allows. Fractions.
+            wilson_lower, wilson_upper, within_one``. ``lower`` and ``upper`` hold for all causes
+            of a group at once (Goodman 1965, doi:10.1080/00401706.1965.10490252), the Wilson
+            interval for one cause alone. Fractions.
 
         Examples
         --------
@@ -146,24 +142,24 @@ class CauseTable(PlainResult):
             counts, n = self.counts[i], int(self.counts[i].sum())
             if n == 0:
                 raise MetaAnalysisError(f"{self.grouping}, {group}: no deaths, no shares")
-            both = multinomial_proportions_confint(counts, alpha=1 - level, method="goodman")
-            single = study_interval(counts, np.full(len(counts), n), level=level)
-            doubt = self.within_one[i].astype(int)
-            block = {
-                "group": group,
-                "cause": self.causes,
-                "deaths": counts,
-                "n": n,
-                "share": counts / n,
-                "lower": np.clip(both[:, 0], 0, 1),
-                "upper": np.clip(both[:, 1], 0, 1),
-                "wilson_lower": single[0],
-                "wilson_upper": single[1],
-                "share_low": np.maximum(counts - doubt, 0) / n,
-                "share_high": (counts + doubt) / n,
-                "within_one": self.within_one[i],
-            }
-            blocks.append(pd.DataFrame(block))
+            both = multinomial_proportions_confint(counts, alpha=1 - LEVEL, method="goodman")
+            single = study_interval(counts, np.full(len(counts), n), level=LEVEL)
+            blocks.append(
+                pd.DataFrame(
+                    {
+                        "group": group,
+                        "cause": self.causes,
+                        "deaths": counts,
+                        "n": n,
+                        "share": counts / n,
+                        "lower": np.clip(both[:, 0], 0, 1),
+                        "upper": np.clip(both[:, 1], 0, 1),
+                        "wilson_lower": single[0],
+                        "wilson_upper": single[1],
+                        "within_one": self.within_one[i],
+                    }
+                )
+            )
         return pd.concat(blocks, ignore_index=True)
 
 
@@ -218,8 +214,6 @@ def cause_table(
 
 
 def _of_the_review(grouping: str) -> CauseTable:
-    from ...evidence import load_causes
-
     data = load_causes()
     known = list(dict.fromkeys(data["grouping"]))
     if grouping not in known:
@@ -228,31 +222,20 @@ def _of_the_review(grouping: str) -> CauseTable:
     names = list(dict.fromkeys(part["level"]))
     causes = [cause for cause in ORDER if cause in set(part["cause"])]
     part["doubt"] = part["certainty"] == "within 1"
-    # One row per cell: the sums only put the cells in their place.
-    cells = part.groupby(["level", "cause"])[["deaths", "doubt"]].sum()
     places = pd.MultiIndex.from_product([names, causes])
-    cells = cells.loc[places]
-    shape = (len(names), len(causes))
+    cells, shape = part.set_index(["level", "cause"]).loc[places], (len(names), len(causes))
     counts = cells["deaths"].to_numpy(np.int64).reshape(shape)
     doubt = cells["doubt"].to_numpy(bool).reshape(shape)
-    return CauseTable(
-        grouping,
-        tuple(names),
-        tuple(causes),
-        counts,
-        _all_deaths(grouping, names, counts),
-        doubt,
-    )
+    deaths = _all_deaths(grouping, names, counts)
+    return CauseTable(grouping, tuple(names), tuple(causes), counts, deaths, doubt)
 
 
 def _all_deaths(grouping: str, names: list[str], counts: Counts) -> Counts:
     """Count all nonrelapse deaths of each group of the review, whose causes these are."""
-    from ...evidence import tables
-
     if grouping.startswith("all"):
         return counts.sum(axis=1)
     column = grouping.partition(",")[0]
-    cohorts = tables.load_cohorts()
+    cohorts = load_cohorts()
     totals = cohorts.groupby(cohorts[column].astype(str))["nonrelapse_deaths"].sum()
     deaths = totals.loc[names].to_numpy(np.int64)
     if column != grouping:

@@ -39,10 +39,10 @@ def chi_squared_table(checks: Iterable[ChiSquaredCheck]) -> Table:
         "The published chi-squared tests, ours, and the same with random tables",
         {
             "Known causes": lambda one: re.sub("^known causes:? ", "", one.subset),
-            "Published X²": "statistic_printed",
+            "Published X²": lambda one: one.printed[0],
             "Our X²": (lambda one: one.test.statistic, "significant"),
             "df": lambda one: one.test.df,
-            "Published p": "p_printed",
+            "Published p": lambda one: one.printed[2],
             "Our p": (lambda one: one.test.p, partial(printing.significant, digits=4)),
             "p, random tables": (
                 lambda one: one.test.p_monte_carlo,

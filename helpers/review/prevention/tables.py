@@ -125,9 +125,7 @@ def _source(row: Any, name: str) -> str | Link:
     return Link(name, address) if isinstance(address, str) else name
 
 
-def guidance_table(
-    guidance: pd.DataFrame, *, evidence: bool = False, name: str | None = None
-) -> Table:
+def guidance_table(guidance: pd.DataFrame, *, evidence: bool = False) -> Table:
     """Print what guidance says, by time, or the evidence that bears on it.
 
     Parameters
@@ -136,7 +134,6 @@ def guidance_table(
         As ``load_context("prevention_guidance")`` gives it.
     evidence : bool
         Whether to print direct and indirect evidence in place of guidance.
-    name : str, optional
 
     Examples
     --------
@@ -157,14 +154,14 @@ def guidance_table(
         "Seen": lambda row: _seen(row.seen),
     }
     if evidence:
-        caption, name = "Evidence that bears on this guidance", name or "evidence-on-guidance"
-        return of_rows(_rows(shown), caption, columns, name=name)
+        caption = "Evidence that bears on this guidance"
+        return of_rows(_rows(shown), caption, columns, name="evidence-on-guidance")
     return of_rows(
         _rows(shown),
         "What guidance says on preventing infection, by time",
         {"Time": lambda row: WINDOWS[str(row.time_window)], **columns},
         groups="Time",
-        name=name or "guidance-by-time",
+        name="guidance-by-time",
     )
 
 
@@ -197,40 +194,32 @@ def timing_table(context: pd.DataFrame) -> Table:
     >>> timing_table(load_context("infection_context")).name
     'timing'
     """
-    lines = []
-    for row in _rows(context[context["topic"] == "timing"]):
+
+    def deaths(row: Any) -> str | None:
         if pd.isna(row.value):
-            count = printing.count(int(row.nonrelapse_deaths))
-            infections = (
-                None if pd.isna(row.infection_deaths) else printing.count(int(row.infection_deaths))
-            )
-        else:
-            infections = None
-            count = _estimate(row)
-            if row.measure == "infection-related mortality":
-                count, infections = None, count
-        lines.append(
-            {
-                "work": f"{row.work}: {row.population}, {printing.count(row.patients)} patients",
-                "period": printing.capital(_period(row.from_day, row.to_day)),
-                "deaths": count,
-                "infections": infections,
-                "finding": _said(row.finding, row.care),
-                "source": _source(row, SOURCE.get(row.source_type, row.seen)),
-            }
-        )
-    return numbers(
-        lines,
+            return printing.count(int(row.nonrelapse_deaths))
+        return None if row.measure == "infection-related mortality" else _estimate(row)
+
+    def infections(row: Any) -> str | None:
+        if pd.notna(row.value):
+            return _estimate(row) if row.measure == "infection-related mortality" else None
+        known = pd.notna(row.infection_deaths)
+        return printing.count(int(row.infection_deaths)) if known else None
+
+    return of_rows(
+        _rows(context[context["topic"] == "timing"]),
         "When nonrelapse deaths happened, in studies that say so",
         {
-            "work": "",
-            "period": ("After infusion", ""),
-            "deaths": ("Nonrelapse deaths", ""),
-            "infections": ("Of infection", ""),
-            "finding": ("Remark", ""),
-            "source": ("Seen", ""),
+            "Work": lambda row: (
+                f"{row.work}: {row.population}, {printing.count(row.patients)} patients"
+            ),
+            "After infusion": lambda row: printing.capital(_period(row.from_day, row.to_day)),
+            "Nonrelapse deaths": deaths,
+            "Of infection": infections,
+            "Remark": lambda row: _said(row.finding, row.care),
+            "Seen": lambda row: _source(row, SOURCE.get(row.source_type, row.seen)),
         },
-        groups="work",
+        groups="Work",
         name="timing",
     )
 
@@ -277,7 +266,6 @@ def syntheses_table(context: pd.DataFrame, ours: Mapping[str, str]) -> Table:
         As ``load_context("infection_context")`` gives it.
     ours : mapping of item to str
         Our number beside a row, where one is comparable.
-    name : str
 
     Raises
     ------
