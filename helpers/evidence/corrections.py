@@ -157,8 +157,8 @@ def audit_trail(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     audit, corrections = load_audit(), load_corrections()
     if cohorts is not None:
         audit = audit[audit["cohort"].isin(cohorts["cohort"])].reset_index(drop=True)
-    names, certainty, outcome = [], [], []
     excluded = corrections[corrections["kind"] == "exclude"]
+    made = []
     rows: list[dict[Any, Any]] = audit.to_dict("records")
     for row in rows:
         if row["field"] in ("design", "overlap"):
@@ -172,13 +172,14 @@ def audit_trail(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
                 corrections["column"].astype("object") == row["field"]
             )
             found = corrections[same]
-        names.append("" if found.empty else found["id"].iloc[0])
-        certainty.append("" if found.empty else str(found["certainty"].iloc[0]))
         if found.empty:
-            outcome.append("confirmed" if row["kind"] in _CONFIRMED else "open")
+            made.append(("", "", "confirmed" if row["kind"] in _CONFIRMED else "open"))
         else:
-            outcome.append("left out" if found["kind"].iloc[0] == "exclude" else "corrected")
-    return audit.assign(correction=names, certainty=certainty, outcome=outcome)
+            first = found.iloc[0]
+            outcome = "left out" if first["kind"] == "exclude" else "corrected"
+            made.append((first["id"], str(first["certainty"]), outcome))
+    columns = ["correction", "certainty", "outcome"]
+    return audit.join(pd.DataFrame(made, columns=columns, index=audit.index))
 
 
 def checked_against_sources(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -13,11 +13,11 @@ import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .grid import Sheet, Source, content_of, from_frame, is_frame, is_open, printable, whole
 from .problems import CellProblem, EvidenceError
@@ -286,7 +286,8 @@ def _workbook(
     content: bytes, file: str, sheet: str | int | None, wanted: Sequence[str]
 ) -> tuple[list[list[str]], list[str], list[str]]:
     """Read one sheet: its rows, what was understood, and the names of all sheets, its own first."""
-    book = _sheets(content, file)
+    is_xlsx = content.startswith(b"PK") and not _is_ods(content)
+    book = Workbook(content, file) if is_xlsx else _Other(content, file)
     found = book.names
     # what is hidden is often an older state of the same table
     places: Iterable[int] = sorted(range(len(found)), key=book.hidden.__contains__)
@@ -317,55 +318,40 @@ def _workbook(
     return read[chosen], said, [found[chosen], *(name for name in found if name != found[chosen])]
 
 
-class _Book(NamedTuple):
-    """A spreadsheet: names of its sheets, and what reads one by its place."""
+class _Other:
+    """An xls or ods file, read as `Workbook` reads an xlsx file; it does not tell hidden rows."""
 
-    names: list[str]
-    rows: Callable[[int], list[list[str]]]
-    hidden: frozenset[int]  # places of sheets
-    #: Places of rows; the reader of xls and ods does not tell them.
-    hidden_rows: Callable[[int], frozenset[int]] = lambda place: frozenset()
-
-
-def _sheets(content: bytes, file: str) -> _Book:
-    """Open a spreadsheet; its cells are read when they are asked for."""
-    if content.startswith(b"PK") and not _is_ods(content):
-        book = Workbook(content, file)
-        return _Book(
-            [one.name for one in book.sheets],
-            lambda place: book.rows(book.sheets[place]),
-            frozenset(place for place, one in enumerate(book.sheets) if one.hidden),
-            lambda place: book.hidden_rows(book.sheets[place]),
-        )
-    try:
-        import python_calamine
-    except ImportError as error:
-        expected = (
-            "an xlsx or CSV file; for xls and ods the package python-calamine is needed "
-            "(pip install python-calamine)"
-        )
-        raise whole(file, "an xls or ods spreadsheet", expected) from error
-    broken = (python_calamine.CalamineError, OSError, ValueError)
-    try:
-        other = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheets = [one for one in other.sheets_metadata if "Sheet" in str(one.typ)]
-    except broken as error:
-        expected = "an xlsx, xls or ods file without a password"
-        raise whole(file, printable(error), expected) from error
-
-    def rows_of(place: int) -> list[list[str]]:
+    def __init__(self, content: bytes, file: str) -> None:
         try:
-            rows = other.get_sheet_by_name(names_[place]).to_python(skip_empty_area=False)
-        except broken as error:
-            raise whole(
-                file, printable(error), f"a sheet {names_[place]!r} that can be read"
-            ) from error
-        return [[_written(cell) for cell in row] for row in rows]
+            import python_calamine
+        except ImportError as error:
+            expected = (
+                "an xlsx or CSV file; for xls and ods the package python-calamine is needed "
+                "(pip install python-calamine)"
+            )
+            raise whole(file, "an xls or ods spreadsheet", expected) from error
+        self.file, self._broken = file, (python_calamine.CalamineError, OSError, ValueError)
+        try:
+            self._book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+            sheets = [one for one in self._book.sheets_metadata if "Sheet" in str(one.typ)]
+        except self._broken as error:
+            expected = "an xlsx, xls or ods file without a password"
+            raise whole(file, printable(error), expected) from error
+        seen = python_calamine.SheetVisibleEnum.Visible
+        self.names = [one.name for one in sheets]
+        self.hidden = frozenset(i for i, one in enumerate(sheets) if one.visible != seen)
 
-    names_ = [one.name for one in sheets]
-    seen = python_calamine.SheetVisibleEnum.Visible
-    hidden = frozenset(place for place, one in enumerate(sheets) if one.visible != seen)
-    return _Book(names_, rows_of, hidden)
+    def hidden_rows(self, place: int) -> frozenset[int]:
+        return frozenset()
+
+    def rows(self, place: int) -> list[list[str]]:
+        name = self.names[place]
+        try:
+            rows = self._book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        except self._broken as error:
+            expected = f"a sheet {name!r} that can be read"
+            raise whole(self.file, printable(error), expected) from error
+        return [[_written(cell) for cell in row] for row in rows]
 
 
 def _is_ods(content: bytes) -> bool:

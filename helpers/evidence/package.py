@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,21 @@ def data_folder() -> Path:
 
 def described() -> dict[str, Any]:
     """Return the content of ``data/datapackage.json``."""
-    return json.loads((data_folder() / _DESCRIPTION).read_text(encoding="utf-8"))
+    return json.loads(_text())
+
+
+def _text() -> str:
+    return (data_folder() / _DESCRIPTION).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _resources(text: str) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in json.loads(text)["resources"]}
 
 
 def resource(table: str) -> dict[str, Any]:
     """Return the Frictionless descriptor of a table, to read; `EvidenceError` if there is none."""
-    resources = {one["name"]: one for one in described()["resources"]}
+    resources = _resources(_text())
     if table not in resources:
         expected = "one of " + " | ".join(resources)
         raise EvidenceError([CellProblem(f"data/{_DESCRIPTION}", None, "", str(table), expected)])

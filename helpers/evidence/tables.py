@@ -209,9 +209,12 @@ def load_cohorts() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per cohort, sorted by label. Columns, meaning and units: ``codebook("cohorts")``.
-        Columns with fixed texts are ordered categoricals, counts and year ``int64``,
-        ``reported_nrm_month`` ``Int64``.
+        One row per cohort, sorted by label, 15 columns: ``cohort, first_author, year, arm,
+        entity, product, setting, phase, treatment_line, enrolment_ended, patients,
+        nonrelapse_deaths, median_follow_up_months, reported_nrm, reported_nrm_month``.
+        ``arm, entity, product, setting, phase, treatment_line, enrolment_ended`` are ordered
+        categoricals, counts and year ``int64``, ``reported_nrm_month`` ``Int64``. Meaning and
+        units: ``codebook("cohorts")``.
 
     Notes
     -----
@@ -238,8 +241,10 @@ def load_causes() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per cell; columns and meaning: ``codebook("causes")``. The groupings overlap, so
-        select one grouping before adding up.
+        117 rows, 5 columns: ``grouping, level, cause, deaths, certainty``. The groupings
+        overlap, so select one grouping before adding up. ``certainty`` is ``exact``, or
+        ``within 1`` for a count that may be one too low or too high. Meaning and units:
+        ``codebook("causes")``.
 
     Notes
     -----
@@ -265,12 +270,15 @@ def load_sources() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per cohort, in the order of :func:`load_cohorts`; columns and meaning:
+        One row per cohort, in the order of :func:`load_cohorts`, 14 columns: ``cohort,
+        publication, title, journal, year, doi, doi_status, pmid, trial_or_registry,
+        registration, region, data_source, patients_check, deaths_check``. Meaning:
         ``codebook("sources")``.
 
     Notes
     -----
-    Source: looked up publication by publication.
+    Source: looked up publication by publication; ``doi_status`` says which identifiers were
+    seen. Cohorts of one publication share ``publication``.
 
     Examples
     --------
@@ -289,8 +297,9 @@ def load_audit() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per finding; columns and meaning: ``codebook("audit")``. Both values are text,
-        since a source may say "about 134" or nothing.
+        One row per finding, 7 columns: ``cohort, field, review_value, source_value, kind,
+        source, note``. Both values are text, since a source may say "about 134" or nothing.
+        Meaning: ``codebook("audit")``.
 
     Notes
     -----
@@ -312,8 +321,9 @@ def load_corrections() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per changed cell or left-out cohort; columns and meaning:
-        ``codebook("corrections")``.
+        One row per changed cell or left-out cohort, 9 columns: ``id, cohort, column,
+        as_published, corrected, kind, certainty, source, reason``. Rows that make sense only
+        together share ``id``. Meaning: ``codebook("corrections")``.
 
     Notes
     -----
@@ -336,7 +346,8 @@ def load_inferred_overlap() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per cohort: ``codebook("inferred_overlap")``.
+        One row per cohort, 2 columns: ``cohort, status``; the status is always ``inferred``.
+        Meaning: ``codebook("inferred_overlap")``.
 
     Notes
     -----
@@ -359,11 +370,12 @@ def load_related_reviews() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per work; columns and meaning: ``codebook("related_reviews")``.
+        One row per work, 8 columns: ``work, journal, year, doi, studies, patients, outcome,
+        headline``. Meaning: ``codebook("related_reviews")``.
 
     Notes
     -----
-    Source: the works themselves.
+    Source: the works themselves; ``doi`` is empty where none was seen.
 
     Examples
     --------
@@ -429,15 +441,25 @@ def load_published(name: Published) -> pd.DataFrame:
     Parameters
     ----------
     name : {"pooled", "regressions", "coefficients", "tests", "column_sums", "claims"}
-        ``pooled``: overall and subgroup estimates; ``regressions``: one row per meta-regression;
-        ``coefficients``: one row per coefficient of them; ``tests``: Egger, correlation, rank sum,
-        permutation and chi-squared tests; ``column_sums``: deaths in the columns of the tested
-        tables; ``claims``: what the abstract claims, in our words.
+        ``pooled``: overall and subgroup estimates (42 rows; ``analysis, level, cohorts,
+        nonrelapse_deaths, patients, common_estimate, common_lower, common_upper,
+        random_estimate, random_lower, random_upper, p_between``).
+        ``regressions``: one row per meta-regression (12 rows; ``model, entity, cohorts, tau2,
+        tau2_se, i2_percent, h2, r2_percent, qe, qe_df, qe_p, f, f_df1, f_df2, f_p``).
+        ``coefficients``: one row per coefficient of them (34 rows; ``model, term, factor,
+        reference, estimate, se, t, df, p, lower, upper``).
+        ``tests``: Egger, correlation, rank sum, permutation and chi-squared tests (20 rows;
+        ``test, subset, cohorts, draws, statistic_name, statistic, df1, df2, p, estimate_name,
+        estimate, estimate_se``).
+        ``column_sums``: deaths in the columns of the tested tables (14 rows; ``test, subset,
+        level, deaths``).
+        ``claims``: what the abstract claims, in our words (14 rows; ``claim, statement, value,
+        unit``).
 
     Returns
     -------
     pandas.DataFrame
-        Columns, meaning and units: ``codebook("published_" + name)``. After every
+        The columns above; meaning and units in ``codebook("published_" + name)``. After every
         printed number ``x`` (``float64``) follows ``x_printed`` with the text as printed, so that
         the digits that were printed can be compared. After a p value there is also
         ``x_relation``: ``"="``, or ``"<"`` when only a bound was printed (``<.0001``), and then

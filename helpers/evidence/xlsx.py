@@ -18,7 +18,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -36,15 +35,6 @@ _COLUMNS = 16_384
 # built-in formats of dates and times (18.8.30), also those of East Asian versions
 _DATES = frozenset([*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)])
 _ASIDE = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
-
-
-@dataclass(frozen=True, slots=True)
-class XlsxSheet:
-    """A sheet of a workbook: its name, and the part of the file that has its cells."""
-
-    name: str
-    part: str
-    hidden: bool = False
 
 
 class Workbook:
@@ -77,13 +67,17 @@ class Workbook:
             for one in book.iter()
             if _name(one) == "workbookPr"
         )
-        self.sheets = tuple(
-            XlsxSheet(one.get("name", ""), part, one.get("state", "visible") != "visible")
-            for one in book.iter()
-            if _name(one) == "sheet"
-            for part in [links.get(_related(one), "")]
-            if part in self._parts and "worksheet" in part
-        )
+        self.names: list[str] = []
+        hidden: set[int] = set()
+        self._sheets: list[str] = []  # the part of the file that has the cells of each sheet
+        for one in book.iter():
+            part = links.get(_related(one), "") if _name(one) == "sheet" else ""
+            if part in self._parts and "worksheet" in part:
+                if one.get("state", "visible") != "visible":
+                    hidden.add(len(self.names))
+                self.names.append(one.get("name", ""))
+                self._sheets.append(part)
+        self.hidden = frozenset(hidden)
         folder = posixpath.dirname(root)
         self._texts = self._shared(f"{folder}/sharedStrings.xml")
         self._dates = self._date_styles(f"{folder}/styles.xml")
@@ -148,19 +142,19 @@ class Workbook:
                 found.add(place)
         return frozenset(found)
 
-    def hidden_rows(self, sheet: XlsxSheet) -> frozenset[int]:
+    def hidden_rows(self, place: int) -> frozenset[int]:
         """Give the places, from 0, of the rows that a filter or a reader has hidden."""
         return frozenset(
             _index(line.get("r")) - 1
-            for line in self._root(sheet.part).iter()
+            for line in self._root(self._sheets[place]).iter()
             if _name(line) == "row" and line.get("hidden") in ("1", "true")
         )
 
-    def rows(self, sheet: XlsxSheet) -> list[list[str]]:
+    def rows(self, place: int) -> list[list[str]]:
         """Read the cells of a sheet as text: every row from the first, blank ones too."""
         made: dict[int, dict[int, str]] = {}
         row = count = 0
-        for line in self._root(sheet.part).iter():
+        for line in self._root(self._sheets[place]).iter():
             if _name(line) != "row":
                 continue
             given = _index(line.get("r"))
@@ -169,8 +163,8 @@ class Workbook:
             for cell in line:
                 if _name(cell) != "c":
                     continue
-                place = re.match(r"([A-Z]{1,3})[0-9]+$", cell.get("r", ""))
-                column = _column(place[1]) if place else column
+                at = re.match(r"([A-Z]{1,3})[0-9]+$", cell.get("r", ""))
+                column = _column(at[1]) if at else column
                 value = self._value(cell)
                 if value != "":
                     made.setdefault(row, {})[column] = value
@@ -181,7 +175,9 @@ class Workbook:
             return []
         height, width = max(made) + 1, max(max(cells) for cells in made.values()) + 1
         if count > _MOST_CELLS or height * width > 4 * _MOST_CELLS or width > _COLUMNS:
-            raise self._broken(f"sheet {sheet.name!r} with {height} rows and {width} columns")
+            raise self._broken(
+                f"sheet {self.names[place]!r} with {height} rows and {width} columns"
+            )
         return [[made.get(i, {}).get(j, "") for j in range(width)] for i in range(height)]
 
     def _value(self, cell: Element) -> str:

@@ -87,7 +87,7 @@ def test_cells_of_an_xlsx_file_are_those_that_another_reader_gives():
     out = io.BytesIO()
     book.save(out)
     found = Workbook(out.getvalue(), "mine.xlsx")
-    ours = found.rows(found.sheets[0])
+    ours = found.rows(0)
     other = calamine.CalamineWorkbook.from_filelike(io.BytesIO(out.getvalue()))
     theirs = other.get_sheet_by_index(0).to_python(skip_empty_area=False)
     assert len(ours) == len(theirs) == 16

@@ -73,10 +73,8 @@ class Prevented(PlainResult):
     def _said(self) -> Iterator[Row]:
         fewer, left = printing.per_1000(self.fewer, 1), printing.per_1000(self.left, 1)
         yield "deaths", f"{fewer} fewer, {left} left"
-        yield (
-            "treated per death",
-            f"{number(self.treated_per_death)} ({limits_text(self.treated_ci)})",
-        )
+        treated = f"{number(self.treated_per_death)} ({limits_text(self.treated_ci)})"
+        yield "treated per death", treated
 
 
 def infection_burden(

@@ -93,7 +93,6 @@ class PublishedRegression:
     model: str
     entity: str
     formula: str  # moderators, as columns of `regression_cohorts`
-    factors: tuple[str, ...]  # the moderators one by one
     reference: Mapping[str, str]  # level of each factor
     terms: Mapping[str, str]  # name of each coefficient here -> its name in the published table
 
@@ -189,10 +188,8 @@ def regression_definition(model: str) -> PublishedRegression:
         "Intercept" if term == "intercept" else f"{factor}[T.{term}]": term
         for term, factor in zip(rows["term"], rows["factor"], strict=True)
     }
-    return PublishedRegression(
-        model, entity, " + ".join(factors), factors, MappingProxyType(reference),
-        MappingProxyType(terms),
-    )  # fmt: skip
+    kept = MappingProxyType(reference), MappingProxyType(terms)
+    return PublishedRegression(model, entity, " + ".join(factors), *kept)
 
 
 def _cohorts(
@@ -200,12 +197,10 @@ def _cohorts(
 ) -> pd.DataFrame:
     """Cohorts of a disease, with their follow-up group if it is asked for."""
     frame = load_cohorts() if data is None else data
-    keep = np.ones(len(frame), dtype=bool)
     if entity is not None:
-        keep &= frame["entity"].astype(str).to_numpy() == entity
+        frame = frame[frame["entity"].astype(str) == entity]
     if not mixed:
-        keep &= [" + " not in product for product in frame["product"].astype(str)]
-    frame = frame[keep]
+        frame = frame[~frame["product"].astype(str).str.contains(" + ", regex=False)]
     if follow_up and entity is not None:
         low, high = follow_up_levels(entity)
         months = frame["median_follow_up_months"].to_numpy(float, na_value=np.nan)

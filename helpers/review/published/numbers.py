@@ -168,7 +168,7 @@ def _said(source: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-@lru_cache(maxsize=16)
+@cache
 def _stopped(model: str) -> dict[str, dict[str, float]]:
     """Coefficients of a regression that was stopped early: quantity, term -> number."""
     stopped = stopped_fit(_fitted(model))
@@ -229,14 +229,15 @@ def _test(line: Mapping[str, Any]) -> Mapping[str, float | None]:
 
 
 def _chi_squared(subset: str) -> Any:
-    return next(one for one in _chi_squared_tests() if one.subset == subset).test
+    return _chi_squared_tests()[subset]
 
 
-@lru_cache(maxsize=1)
-def _chi_squared_tests() -> tuple[Any, ...]:
+@cache
+def _chi_squared_tests() -> dict[str, Any]:
     from ..causes import published_chi_squared
 
-    return published_chi_squared(draws=99)  # the Monte Carlo part is not needed here
+    # the Monte Carlo part is not needed here
+    return {one.subset: one.test for one in published_chi_squared(draws=99)}
 
 
 def _permutation(line: Mapping[str, Any]) -> dict[str, float | None]:
