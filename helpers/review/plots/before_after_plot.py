@@ -76,14 +76,15 @@ def before_after(
     ax = axes_of(ax, width, PANEL * down, left=0, right=0, bottom=0, top=0)
     figure, (x0, y0, wide, tall) = figure_of(ax), room_of_axes(ax)
     wide, tall = wide / across, tall / down
-    ends = _limits(contrasts)
+    low = min(1.0, *(float(one.ci_lower.min()) for one in contrasts))
+    high = max(1.0, *(float(one.ci_upper.max()) for one in contrasts))
     for i, one in enumerate(contrasts):
         panel = figure.add_axes((0, 0, 1, 1)) if i else ax
         row, column = divmod(i, across)
         left, bottom = x0 + column * wide + LEFT, y0 + (down - 1 - row) * tall + BELOW
         place_axes(panel, left, bottom, wide - LEFT - RIGHT, tall - BELOW - TOP)
         _draw(panel, one, _colour(one, i), i)
-        _axes(panel, one, ends)
+        _axes(panel, one, (low / 1.1, high * 1.1))
     annotate(ax, _note(contrasts))
     return ax
 
@@ -110,13 +111,6 @@ def _draw(ax: Axes, one: TimeContrast, colour: str, i: int) -> None:
         [float(np.clip(one.exponent()[0], 0, 1))], [one.adjusted()["ratio"]], marker="D", s=64,
         edgecolors=style.SURFACE.light, linewidths=1, zorder=5, gid=f"adjusted-{i}", **look,
     )  # fmt: skip
-
-
-def _limits(contrasts: Sequence[TimeContrast]) -> tuple[float, float]:
-    """Give the ends of the axis that all panels share."""
-    low = min(1.0, *(float(one.ci_lower.min()) for one in contrasts))
-    high = max(1.0, *(float(one.ci_upper.max()) for one in contrasts))
-    return low / 1.1, high * 1.1
 
 
 def _axes(ax: Axes, one: TimeContrast, ends: tuple[float, float]) -> None:
@@ -148,11 +142,12 @@ def _note(contrasts: Sequence[TimeContrast]) -> Note:
     ]
     caption = []
     for one in contrasts:
+        first, last = one.at(0.0), one.at(1.0)
         alt.append(
-            f"{one.name}: ratio per patient {_pair(one.at(0.0))}, with follow-up as covariate "
-            f"{_pair(one.adjusted())}, per patient-year {_pair(one.at(1.0))}."
+            f"{one.name}: ratio per patient {_pair(first)}, with follow-up as covariate "
+            f"{_pair(one.adjusted())}, per patient-year {_pair(last)}."
         )
-        crude, rate = one.at(0.0)["ratio"], one.at(1.0)["ratio"]
+        crude, rate = first["ratio"], last["ratio"]
         nearer = "closer to" if abs(np.log(rate)) < abs(np.log(crude)) else "further from"
         caption.append(
             f"The ratio of {one.name} is {printing.number(crude)} per patient and "

@@ -93,14 +93,15 @@ def _key(ax: Axes, *, narrow: bool) -> None:
 
     shades = [*zip(STEPS, OPACITY, strict=True)]
     fewer, more = (style.RESIDUAL[name].light for name in ("fewer", "more"))
-    key = [(Patch(fc=fewer, alpha=a, lw=0), f"{printing.MINUS}{s:g}") for s, a in shades[::-1]]
-    key += [(Patch(fc="none", ec=style.GRID.light, lw=0.8), "0")]
-    key += [(Patch(fc=more, alpha=a, lw=0), f"+{s:g}") for s, a in shades]
+    patches = [Patch(fc=fewer, alpha=a, lw=0) for _, a in shades[::-1]]
+    patches += [Patch(fc="none", ec=style.GRID.light, lw=0.8)]
+    patches += [Patch(fc=more, alpha=a, lw=0) for _, a in shades]
+    names = [f"{printing.MINUS}{s:g}" for s in STEPS[::-1]] + ["0"] + [f"+{s:g}" for s in STEPS]
     legend_above(
-        ax, [patch for patch, _ in key], [name for _, name in key], loc="upper left",
+        ax, patches, names, loc="upper left",
         bbox_to_anchor=(-room_of_axes(ax)[0] / room_of_axes(ax)[2], -5 / room_of_axes(ax)[3]),
         handlelength=1.2, handleheight=0.9, handletextpad=0.3, columnspacing=0.8,
-        alignment="left", ncols=len(key),
+        alignment="left", ncols=len(names),
         title="Deaths; under them the adjusted residual"
         f"{'' if narrow else '; shade from a residual of'}",
         title_fontproperties={"size": style.size("small")},

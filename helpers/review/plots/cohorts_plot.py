@@ -11,7 +11,14 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import ROUND, axes_of, figure_of, fixed_ticks, grid_below, name_axes
-from ...views.plots.lettering import fit_text, legend_above, measure, name_above, name_marks
+from ...views.plots.lettering import (
+    fit_text,
+    legend_above,
+    measure,
+    name_above,
+    name_marks,
+    write_beside,
+)
 from ...views.plots.note import Note, numbers
 from ...views.tables.frames import require
 from .. import palette
@@ -317,33 +324,24 @@ def _rows(data: pd.DataFrame) -> pd.DataFrame:
 
 
 def _words(ax: Axes, rows: pd.DataFrame) -> None:
-    from matplotlib.transforms import ScaledTranslation
-
     figure = figure_of(ax)
-
-    def put(x: float, pixels: float, y: float, text: str, side: str, **more: Any) -> None:
-        moved = ScaledTranslation(pixels / 72, 0, figure.dpi_scale_trans)
-        ax.text(
-            x, y, text, transform=ax.get_yaxis_transform() + moved, ha=side, va="center",
-            size=style.size("small"), **more,
-        )  # fmt: skip
-
+    columns = {
+        "Product": ((0, -204), "left"),
+        "Setting": ((0, -12), "right"),
+        "Cohorts": ((1, 58), "right"),
+        "Mean": ((1, 112), "right"),
+    }
+    for head, (at, side) in columns.items():
+        write_beside(ax, head, at, -1.15, ha=side, color=style.QUIET.light)
     settings = max(measure(figure, text, size="small") for text in rows["setting"])
     room = 204 - 12 - settings - 8
-    for x, pixels, head, side in (
-        (0, -204, "Product", "left"),
-        (0, -12, "Setting", "right"),
-        (1, 58, "Cohorts", "right"),
-        (1, 112, "Mean", "right"),
-    ):
-        put(x, pixels, -1.15, head, side, color=style.QUIET.light)
     for _, row in rows.iterrows():
         if row["new"]:
             name = fit_text(figure, row["product"], room, bold=True, size="small")
-            put(0, -204, row["place"], name, "left", weight="bold")
-        put(0, -12, row["place"], row["setting"], "right")
-        put(1, 58, row["place"], printing.count(row["cohorts"]), "right")
-        put(1, 112, row["place"], printing.number(row["mean"], 1), "right")
+            write_beside(ax, name, (0, -204), row["place"], weight="bold")
+        cells = (row["setting"], printing.count(row["cohorts"]), printing.number(row["mean"], 1))
+        for text, (at, side) in zip(cells, list(columns.values())[1:], strict=True):
+            write_beside(ax, text, at, row["place"], ha=side)
 
 
 def _words_above(ax: Axes, rows: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,11 @@ from ...views.plots import style
 from ...views.plots.frame import axes_of, grid_below, name_axes
 from ...views.plots.lettering import beside, key_above, name_above
 from ...views.plots.note import Note, numbers
+from ..corrected_results import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
 from ..subject import SUBJECT, annotate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from ..corrected_results import CorrectionEffects
 
 ROW, TOP, BELOW = 30.0, 72.0, 44.0  # heights in CSS pixels
 LEFT, RIGHT = 104.0, 152.0
@@ -71,12 +71,10 @@ def corrections(
     row_height, left, right = (46.0, 14.0, 14.0) if narrow else (ROW, LEFT, RIGHT)
     height = TOP + row_height * len(rows) + BELOW
     ax = axes_of(ax, width, height, left=left, right=right, bottom=BELOW, top=TOP)
-    widest = 100 * max(float(single["shift"].abs().max()), float(rows["shift"].abs().max()))
+    widest = max(float(table["shift"].abs().max()) for table in (single, rows))
     first = rows.iloc[0]
-    half = 100 * max(
-        first["ci_upper"] - first["as_published"], first["as_published"] - first["ci_lower"]
-    )
-    limit = 1.12 * max(widest, half, 0.1)
+    half = max(abs(first[end] - first["as_published"]) for end in ("ci_upper", "ci_lower"))
+    limit = 1.12 * max(100 * widest, 100 * half, 0.1)
     ax.set_xlim(-limit, limit)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.axvline(0, color=style.QUIET.light, lw=1, zorder=1)
@@ -98,18 +96,16 @@ def corrections(
         ax.set_ylim(len(rows) - 0.5, -0.8)
         name_above(ax, range(len(rows)), list(rows["label"]), values, lift=0.45)
         return ax
-    across = ax.get_yaxis_transform()
+    look: dict[str, Any] = {
+        "transform": ax.get_yaxis_transform(),
+        "ha": "right",
+        "size": style.size("small"),
+    }
     for x, head in PLACES.values():
-        ax.text(
-            x, -0.62, head, transform=across, ha="right", va="bottom", size=style.size("small"),
-            color=style.QUIET.light,
-        )  # fmt: skip
+        ax.text(x, -0.62, head, va="bottom", color=style.QUIET.light, **look)
     for y, row, _, mine in lines:
         for name, (x, _) in PLACES.items():
-            ax.text(
-                x, y, printing.percent(row[name], 2), transform=across, ha="right", va="center",
-                size=style.size("small"),
-            )  # fmt: skip
+            ax.text(x, y, printing.percent(row[name], 2), va="center", **look)
         top = mine.iloc[ties.largest(mine["shift"].abs())]
         if abs(top["shift"]) >= NAMED:
             edge = 100 * max(row["shift"], mine["shift"].max())
@@ -121,8 +117,6 @@ def corrections(
 
 def _rows(effects: CorrectionEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One row an estimate with all corrections, and the shifts by each alone."""
-    from ..corrected_results import AS_PUBLISHED, EVERY, FACTS
-
     shifts = effects.shifts()
     base = effects.estimates[effects.estimates["scenario"] == AS_PUBLISHED]
     whole = shifts[shifts["scenario"] == EVERY].set_index("level")
@@ -177,8 +171,6 @@ def _points(value: float) -> str:
 def _note(
     effects: CorrectionEffects, rows: pd.DataFrame, single: pd.DataFrame, still: list[str]
 ) -> Note:
-    from ..corrected_results import EVERY, FACTS
-
     first, most = rows.iloc[0], rows.iloc[ties.largest(rows["shift"].abs())]
     top = single.iloc[ties.largest(single["shift"].abs())]
     out = rows[(rows["estimate"] < rows["ci_lower"]) | (rows["estimate"] > rows["ci_upper"])]
@@ -194,21 +186,19 @@ def _note(
     ]
     same = f" Unchanged, and not drawn: {printing.listing(still)}." if still else ""
     moved = "all cohorts" if top["level"] == "all" else top["level"]
-    shifts = effects.shifts().set_index("level")
+    estimates = effects.shifts().set_index(["scenario", "level"])["estimate"]
     names = [*dict.fromkeys(single["scenario"]), FACTS, EVERY]
-    estimates = {name: shifts["estimate"][shifts["scenario"] == name] for name in names}
-    made = {name: found.loc[rows.index].to_numpy() for name, found in estimates.items()}
-    named: dict[str, Any] = {
-        "estimate of": "", "published": lambda value: printing.number(100 * value, 2),
-    }  # fmt: skip
+    made = {"published": rows["as_published"].to_numpy()}
+    made |= {name: estimates[name].loc[rows.index].to_numpy() for name in names}
+    percent = partial(printing.number, digits=2)
     return Note(
         "Effect of the corrections",
         " ".join([*alt, inside]) + same,
         f"{inside} The strongest single correction, “{_said(top['scenario'])}”, moves "
         f"{moved} by {_points(top['shift'])}.{same}",
         numbers(
-            {"estimate of": rows["label"], "published": rows["as_published"], **made},
+            {"estimate of": rows["label"]} | {name: 100 * found for name, found in made.items()},
             "Pooled nonrelapse mortality in percent under each set of corrections",
-            named | {name: (name, lambda value: printing.number(100 * value, 2)) for name in names},
+            {"estimate of": "", "published": percent} | {name: (name, percent) for name in names},
         ),
     )

@@ -16,8 +16,9 @@ from ...views.plots.frame import (
     number_ticks,
     size_of,
 )
-from ...views.plots.lettering import fit_text, measure
+from ...views.plots.lettering import fit_text, legend_above, measure, write_beside
 from ...views.plots.note import Note, numbers
+from .. import palette
 from ..since_then import ForecastCheck, checks_frame
 from ..subject import annotate
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ROW, HEAD, KEY = 24.0, 30.0, 62.0  # heights in CSS pixels
 TALL = 42.0  # of a row with its name above
 LEFT, RIGHT = 268.0, 132.0
+MARGIN = 8 - LEFT  # where names begin
 
 
 @style.themed
@@ -68,14 +70,15 @@ def later_reports(
     pairs: dict[str, dict[str, ForecastCheck]] = {}
     for one in listed:
         pairs.setdefault(one.report, {})[one.forecast.method] = one
-    rows = sorted(pairs.values(), key=lambda pair: _place(next(iter(pair.values()))))
+    rows = [(next(iter(pair.values())), pair) for pair in pairs.values()]
+    rows.sort(key=lambda row: _place(row[0].forecast.group))
     narrow = width < style.NARROW
     step = TALL if narrow else ROW
+    look: dict[str, Any] = {"size": "text" if narrow else "small", "zorder": 6}
     places, heads, y = [], {}, 0.0
-    for pair in rows:
-        group = next(iter(pair.values())).forecast.group
-        if group not in heads:
-            heads[group] = y + HEAD / 2
+    for one, _ in rows:
+        if one.forecast.group not in heads:
+            heads[one.forecast.group] = y + HEAD / 2
             y += HEAD
         places.append(y + step - 10.0 if narrow else y + step / 2)
         y += step
@@ -89,39 +92,41 @@ def later_reports(
     name_axes(ax, f"Nonrelapse mortality,{printing.HARD}%")
     grid_below(ax, "x", hide=("left",))
     for group, at in heads.items():
-        _write(ax, _heading(group, listed), 0, at, "left", bold=True, narrow=narrow)
-    for i, (pair, at) in enumerate(zip(rows, places, strict=True)):
-        _row(ax, pair, at, i, narrow=narrow)
+        known = next(one.forecast for one in listed if one.forecast.group == group)
+        head = f"{group}: true rate forecast {printing.percent_range(known.interval)}"
+        write_beside(ax, head, (0, 0.0 if narrow else MARGIN), at, weight="bold", **look)
+    for i, ((one, pair), at) in enumerate(zip(rows, places, strict=True)):
+        _row(ax, one, pair, at, i)
+        name, value = one.report, _value(one)
+        if narrow:
+            figure = figure_of(ax)
+            room = size_of(figure)[0] - 20.0 - measure(figure, value) - 8.0
+            write_beside(ax, fit_text(figure, name, room), (0, 0.0), at - 18, **look)
+            write_beside(ax, value, (1, 0.0), at - 18, ha="right", **look)
+        else:
+            write_beside(ax, name, (0, MARGIN), at, **look)
+            write_beside(ax, value, (1, 8.0), at, **look)
     _key(ax, narrow=narrow)
     annotate(ax, _note(listed))
     return ax
 
 
-def _place(one: ForecastCheck) -> tuple[int, str, str]:
-    from .. import palette
-
-    product, _, entity = one.forecast.group.rpartition(", ")
-    entities, products = list(palette.ENTITY), list(palette.PRODUCT)
-    first = entities.index(entity) if entity in entities else len(entities)
-    second = products.index(product) if product in products else len(products)
-    return first * 100 + second, one.forecast.group, ""
-
-
-def _heading(group: str, listed: list[ForecastCheck]) -> str:
-    own = {one.forecast.method: one.forecast for one in listed if one.forecast.group == group}
-    return (
-        f"{group}: true rate forecast {printing.percent_range(next(iter(own.values())).interval)}"
-    )
+def _place(group: str) -> tuple[int, int, str]:
+    """Where a group stands: by disease, then by product, a disease without a product last."""
+    product, _, entity = group.rpartition(", ")
+    places = [
+        [*known].index(one) if one in known else len(known)
+        for one, known in ((entity, palette.ENTITY), (product, palette.PRODUCT))
+    ]
+    return places[0], places[1], group
 
 
-def _row(ax: Axes, pair: dict[str, ForecastCheck], y: float, i: int, *, narrow: bool) -> None:
-    one = next(iter(pair.values()))
-    look: dict[str, Any] = {"clip_on": False}
+def _row(ax: Axes, one: ForecastCheck, pair: dict[str, ForecastCheck], y: float, i: int) -> None:
     if "GLMM" in pair:
-        share = pair["GLMM"].share
+        share = list(pair["GLMM"].share)
         ax.plot(
-            [share.lower, share.upper], [y, y], color=style.GRID.light, lw=11,
-            solid_capstyle="butt", zorder=2, gid=f"glmm-{i}",
+            share, [y, y], color=style.GRID.light, lw=11, solid_capstyle="butt", zorder=2,
+            gid=f"glmm-{i}",
         )  # fmt: skip
         ends = list(pair["GLMM"].forecast.interval)
         ax.plot(
@@ -129,67 +134,27 @@ def _row(ax: Axes, pair: dict[str, ForecastCheck], y: float, i: int, *, narrow: 
             gid=f"true-{i}",
         )  # fmt: skip
     if "Bayes" in pair:
-        share = pair["Bayes"].share
-        ax.plot(
-            [share.lower, share.upper], [y, y], color=style.QUIET.light, lw=1.4, zorder=3,
-            gid=f"bayes-{i}",
-        )  # fmt: skip
+        share = list(pair["Bayes"].share)
+        ax.plot(share, [y, y], color=style.QUIET.light, lw=1.4, zorder=3, gid=f"bayes-{i}")
     out = any(check.inside is False for check in pair.values())
     colour = style.RESIDUAL["more"].light if out else style.INK.light
     face = colour if one.counted else style.SURFACE.light
     ax.plot(
         [one.rate], [y], marker="o" if one.new else "s", ms=8, mfc=face, mec=colour, mew=1.8,
-        ls="", zorder=5, gid=f"report-{i}", **look,
+        ls="", zorder=5, gid=f"report-{i}", clip_on=False,
     )  # fmt: skip
-    name, value = f"{one.report}", _value(one)
-    if narrow:
-        figure = figure_of(ax)
-        left = size_of(figure)[0] - 20.0 - measure(figure, value) - 8.0
-        _write(ax, name, 0, y - 18, "left", narrow=True, room=left)
-        _write(ax, value, 1, y - 18, "right", narrow=True)
-    else:
-        _write(ax, name, -(LEFT - 8), y, "left", room=None)
-        _write(ax, value, 1, y, "value")
 
 
 def _value(one: ForecastCheck) -> str:
     share = printing.percent(one.rate)
     if not one.counted:
         return f"{share} of {printing.count(one.patients)}"
-    low, high = (printing.count(x) for x in (one.fewest, one.most))
-    deaths = low if low == high else f"{low}–{high}"
+    deaths = "–".join(dict.fromkeys(printing.count(x) for x in (one.fewest, one.most)))
     return f"{deaths} of {printing.count(one.patients)}, {share}"
-
-
-def _write(
-    ax: Axes, text: str, x: float, y: float, side: str, *, bold: bool = False,
-    narrow: bool = False, room: float | None = None,
-) -> None:  # fmt: skip
-    """Write at an edge of the axes: a fraction of their width, or pixels left of them."""
-    from matplotlib.transforms import ScaledTranslation
-
-    figure = figure_of(ax)
-    pixels = 0.0
-    if bold and not narrow:
-        x, pixels = 0.0, -(LEFT - 8)
-    elif x < 0:
-        pixels, x = x, 0.0
-    elif side == "value":
-        pixels, side = 8.0, "left"
-    if room is not None:
-        text = fit_text(figure, text, room, size="text" if narrow else "small")
-    moved = ScaledTranslation(pixels / 72, 0, figure.dpi_scale_trans)
-    ax.text(
-        x, y, text, transform=ax.get_yaxis_transform() + moved, ha=side, va="center",
-        size=style.size("text" if narrow else "small"), weight="bold" if bold else "normal",
-        zorder=6,
-    )  # fmt: skip
 
 
 def _key(ax: Axes, *, narrow: bool) -> None:
     from matplotlib.lines import Line2D
-
-    from ...views.plots.lettering import legend_above
 
     ink, surface = style.INK.light, style.SURFACE.light
     marks = [

@@ -153,6 +153,18 @@ def beside(
     return ax.annotate(text, at, xytext=shift, **(usual | look))
 
 
+def write_beside(
+    ax: Axes, text: str, at: tuple[float, float], y: float, *, size: str = "small", **look: Any
+) -> None:
+    """Write at a place of the axis that goes up, at a fraction of the width and pixels from it."""
+    from matplotlib.transforms import ScaledTranslation
+
+    across, pixels = at
+    moved = ScaledTranslation(pixels / 72, 0, figure_of(ax).dpi_scale_trans)
+    usual: dict[str, Any] = {"ha": "left", "va": "center", "size": style.size(size)}
+    ax.text(across, y, text, transform=ax.get_yaxis_transform() + moved, **(usual | look))
+
+
 def grouped_places(data: pd.DataFrame) -> tuple[np.ndarray, dict[float, str]]:
     """Give each row its line; a group's name takes a line of its own above its rows."""
     if "group" not in data.columns:
