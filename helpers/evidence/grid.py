@@ -102,22 +102,33 @@ def read_grid(source: Source, wanted: tuple[str, ...], file: str | None = None) 
     The names of the `wanted` columns tell a file with another separator from one that lacks
     columns. `EvidenceError` when there is nothing that could be read as a table.
     """
-    if isinstance(source, bytes):
-        return _from_content(source, file or "bytes", wanted)
-    if isinstance(source, (str, os.PathLike)):
-        name = os.fspath(source)
-        return _from_content(content_of(name), file or name, wanted)
-    if is_open(source):
-        name = file or str(getattr(source, "name", "open file"))
-        try:
-            content = source.read()
-        except UnicodeDecodeError as error:
-            raise whole(name, f"an undecodable byte at {error.start}", UTF8) from error
-        return _from_content(content, name, wanted)
     if is_frame(source):
         return from_frame(source)
-    kind = type(source).__name__
-    raise whole(kind, kind, "a path, bytes, a file open for reading or a pandas.DataFrame")
+    content, name = content_of(source, file, UTF8)
+    return _from_content(content, name, wanted)
+
+
+def content_of(source: Any, file: str | None, readable: str) -> tuple[Any, str]:
+    """Give the content of a path, bytes or an open file, and its name for messages.
+
+    `readable` is what an open file should have been whose text cannot be decoded.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        return _read(name), file or name
+    if isinstance(source, (bytes, bytearray)):
+        return source, file or "bytes"
+    if not is_open(source):
+        kind = type(source).__name__
+        raise whole(kind, kind, "a path, bytes, a file open for reading or a pandas.DataFrame")
+    name = file or str(getattr(source, "name", "open file"))
+    try:
+        content = source.read()
+    except UnicodeDecodeError as error:
+        raise whole(name, f"an undecodable byte at {error.start}", readable) from error
+    if not isinstance(content, (str, bytes, bytearray)):
+        raise whole(name, type(content).__name__, "text or bytes from the open file")
+    return content, name
 
 
 def whole(file: str, value: str, expected: str) -> EvidenceError:
@@ -125,7 +136,7 @@ def whole(file: str, value: str, expected: str) -> EvidenceError:
     return EvidenceError([CellProblem(file, None, "", printable(value), expected)])
 
 
-def content_of(name: str) -> bytes:
+def _read(name: str) -> bytes:
     """Read a file, with an error that a reader of tables understands."""
     try:
         return Path(name).read_bytes()
@@ -138,16 +149,13 @@ def content_of(name: str) -> bytes:
         raise whole(printable(name), str(error), "a CSV file that can be read") from error
 
 
-def _from_content(content: Any, file: str, wanted: tuple[str, ...]) -> Sheet:
+def _from_content(content: str | bytes | bytearray, file: str, wanted: tuple[str, ...]) -> Sheet:
     if isinstance(content, (bytes, bytearray)):
-        content = bytes(content)
         for mark, what in _FOREIGN:
             if content.startswith(mark):
                 raise whole(file, what, f"a CSV file; {_RESAVE}")
         # bytes that are not UTF-8 survive as lone surrogates, so that each cell can be named
         content = content.decode("utf-8", "surrogateescape")
-    if not isinstance(content, str):
-        raise whole(file, type(content).__name__, "text or bytes from the open file")
     if 10 * content.count("\0") > len(content):
         raise whole(file, "many NUL bytes, perhaps UTF-16", UTF8)
     return _from_text(content.removeprefix("\ufeff"), file, wanted)

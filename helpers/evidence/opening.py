@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import tomllib
 from collections import Counter
@@ -19,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .grid import Sheet, Source, content_of, from_frame, is_frame, is_open, printable, whole
+from .grid import Sheet, Source, content_of, from_frame, is_frame, printable, whole
 from .problems import CellProblem, EvidenceError
 from .xlsx import Workbook
 
@@ -149,24 +148,9 @@ def open_table(
     """
     if is_frame(source):
         return Opened(from_frame(source), ())
-    if isinstance(source, (str, os.PathLike)):
-        file = file or os.fspath(source)
-        content: Any = content_of(os.fspath(source))
-    elif is_open(source):
-        file = file or str(getattr(source, "name", "open file"))
-        try:
-            content = source.read()
-        except UnicodeDecodeError as error:
-            raise whole(
-                file, f"an undecodable byte at {error.start}", "a file opened as bytes"
-            ) from error
-    else:
-        file, content = file or "bytes", source
+    content, file = content_of(source, file, "a file opened as bytes")
     if isinstance(content, str):
         content = content.encode("utf-8", "surrogateescape")
-    if not isinstance(content, (bytes, bytearray)):
-        kind = type(content).__name__
-        raise whole(file, kind, "a path, bytes, a file open for reading or a pandas.DataFrame")
     content = bytes(content)
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         rows, said, _ = _workbook(content, file, sheet, wanted)

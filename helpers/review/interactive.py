@@ -134,9 +134,7 @@ def _row(label: str, row: pd.Series, level: float) -> dict[str, Any]:
     bounds = (float(row["ci_lower"]), float(row["ci_upper"]))
     return {
         "name": label,
-        "entity": str(row["entity"]),
-        "product": str(row["product"]),
-        "setting": str(row["setting"]),
+        **{key: str(row[key]) for key in FILTERS},
         "year": int(row["year"]),
         "patients": int(row["patients"]),
         "deaths": int(row["nonrelapse_deaths"]),
@@ -146,9 +144,7 @@ def _row(label: str, row: pd.Series, level: float) -> dict[str, Any]:
         "interval": printing.interval(bounds, level),
         "short": _short(float(row["estimate"]), bounds),
         "at": [round(float(row[key]), PLACES) for key in ("estimate", "ci_lower", "ci_upper")],
-        "title": _text(row["title"]),
-        "journal": _text(row["journal"]),
-        "doi": _text(row["doi"]),
+        **{key: _text(row[key]) for key in ("title", "journal", "doi")},
         "trial": _text(row["trial_or_registry"]),
         "registration": _text(row["registration"]),
         # a cohort of a reader's own table has no row among the sources

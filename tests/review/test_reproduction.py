@@ -136,8 +136,8 @@ def test_a_half_rounds_either_way():
 def test_the_stopping_rule_moves_only_the_last_digits():
     fit = published_regression("LBCL: all factors")
     stopped = stopped_fit(fit)
-    assert 0 < abs(stopped.tau2 - fit.tau2) < 1e-5
-    assert stopped.se == pytest.approx(fit.coefficients["se"].to_numpy(), rel=1e-4)
+    assert 0 < abs(stopped["tau2"] - fit.tau2) < 1e-5
+    assert stopped["se"] == pytest.approx(fit.coefficients["se"].to_numpy(), rel=1e-4)
 
 
 def test_a_published_p_that_draws_could_not_give_gets_no_reason():

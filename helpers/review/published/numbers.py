@@ -173,8 +173,11 @@ def _stopped(model: str) -> dict[str, dict[str, float]]:
     """Coefficients of a regression that was stopped early: quantity, term -> number."""
     stopped = stopped_fit(_fitted(model))
     terms = regression_definition(model).terms.values()
-    quantities = ("estimate", "se", "t", "p", "lower", "upper")
-    return {q: dict(zip(terms, getattr(stopped, q), strict=True)) for q in quantities}
+    return {
+        name: dict(zip(terms, found, strict=True))
+        for name, found in stopped.items()
+        if name != "tau2"
+    }
 
 
 @cache
@@ -272,21 +275,10 @@ STEP = 1e-5  # change of tau2 at which the published software stopped
 LEVEL = 0.999  # of the interval that a published Monte Carlo p-value must allow
 
 
-@dataclass(frozen=True, slots=True)
-class StoppedFit:
-    """Knapp-Hartung inference, shape (p,), at the tau2 where the published rule stops."""
-
-    tau2: float
-    estimate: np.ndarray
-    se: np.ndarray
-    t: np.ndarray
-    p: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-
-
-def stopped_fit(fit: RegressionResult) -> StoppedFit:
+def stopped_fit(fit: RegressionResult) -> dict[str, Any]:
     """Fit once more, stopping as the published analysis did.
+
+    Gives tau2, and estimate, se, t, p, lower and upper by Knapp-Hartung, each of shape (p,).
 
     The published software starts from the unweighted moment estimate of tau2 (Hedges 1983,
     doi:10.1037/0033-2909.93.2.388) and scores (Fisher) until tau2 moves by no more than 1e-5.
@@ -311,7 +303,9 @@ def stopped_fit(fit: RegressionResult) -> StoppedFit:
     se = np.sqrt(scale * np.diagonal(inverse))
     t = beta / se
     half = t_ppf(0.975, k - p) * se
-    return StoppedFit(tau2, beta, se, t, 2 * t_sf(np.abs(t), k - p), beta - half, beta + half)
+    p_values = 2 * t_sf(np.abs(t), k - p)
+    found = {"estimate": beta, "se": se, "t": t, "p": p_values}
+    return {"tau2": tau2, **found, "lower": beta - half, "upper": beta + half}
 
 
 def monte_carlo_reason(p: float, ours: float, draws: int) -> str:
