@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from typing import IO, Any, TypeAlias, TypeGuard
 
 from ..door import pd
 from .problems import CellProblem, EvidenceError
@@ -27,14 +27,7 @@ _FOREIGN = (
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-class Readable(Protocol):
-    """Anything with a ``read`` method: an open file, ``io.BytesIO``, an upload."""
-
-    def read(self) -> Any:
-        """Return the whole content."""
-
-
-Source: TypeAlias = "str | os.PathLike[str] | bytes | Readable | pd.DataFrame"
+Source: TypeAlias = "str | os.PathLike[str] | bytes | IO[Any] | pd.DataFrame"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ def printable(value: object) -> str:
     return "".join("\ufffd" if 0xD800 <= ord(char) <= 0xDFFF else char for char in str(value))
 
 
-def is_open(source: object) -> TypeGuard[Readable]:
+def is_open(source: object) -> TypeGuard[IO[Any]]:
     """Tell whether something can be read; a data frame may have a column of that name.
 
     >>> import io, pandas as pd
