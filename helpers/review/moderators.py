@@ -25,18 +25,6 @@ from .published.models import (
 if TYPE_CHECKING:
     from ..models.regression_result import RegressionResult
 
-__all__ = [
-    "VARIANTS",
-    "Variant",
-    "adjusted",
-    "coefficient_variants",
-    "false_alarm",
-    "regression_overview",
-    "regression_variants",
-    "subgroup_rows",
-    "subgroup_tests",
-]
-
 #: Ways to fit and test the same regression, the published one first.
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
