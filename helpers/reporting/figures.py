@@ -39,10 +39,10 @@ class Drawing:
         self._found: dict[str, Picture | NotComputed] = {}
         self._figures: dict[str, Figure] = {}
         self._reasons: list[NotComputed] = []
-        fit = analysis.fit
-        whole: Any = analysis.groups if _drawable(analysis) else fit
-        if analysis.groups is not None and whole is fit:
-            left = fit.k - analysis.groups.overall.k
+        fit, groups = analysis.fit, analysis.groups
+        left = 0 if groups is None else fit.k - groups.overall.k
+        whole = fit if groups is None or left else groups
+        if left:  # groups that do not hold every study: the forest plot shows all instead
             self._reasons.append(
                 NotComputed(
                     "Groups in the forest plot",
@@ -166,8 +166,3 @@ def _ratings(analysis: Analysis) -> dict[str, str]:
     columns, data = analysis.columns, analysis.data
     pairs = zip(data[columns.study], data[str(columns.risk_of_bias)], strict=True)
     return {str(study): rating_of(text) for study, text in pairs if isinstance(text, str)}
-
-
-def _drawable(analysis: Analysis) -> bool:
-    """Whether the groups hold every cohort; otherwise the forest shows all cohorts instead."""
-    return analysis.groups is not None and analysis.groups.overall.k == analysis.fit.k

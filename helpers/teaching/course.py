@@ -278,7 +278,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Scheme(Marked):
-    """The tasks in their order, and the share of the marks that is enough."""
+    """The tasks in their order, and the share of the marks that is enough.
+
+    `marks` and `minutes` are those of all `tasks`; as many marks as `needed` are enough.
+    """
 
     def overview(self) -> Table:
         """Show tasks with level, time and marks."""

@@ -18,7 +18,7 @@ from ...arguments import Array, one_of
 from ...engine.distributions import norm_sf, t_sf
 from ...engine.normal.fit import fit_regression
 from ...engine.options import TAU2_METHOD
-from ...errors import MetaAnalysisError, UnsupportedError
+from ...errors import MetaAnalysisError
 
 Flags = NDArray[np.bool_]
 
@@ -156,8 +156,8 @@ def egger_batch(
     """Regression tests of R sets of k studies in one call (for simulations).
 
     Effects, variances and predictor (default: the standard errors) have shape (R, k) or (k,);
-    variances that all replicates share make it quicker. `weights` replace 1/vi in the
-    multiplicative model; the random-effects model has 1/(vi + tau2) with `tau2_method`. Undefined
+    variances that all replicates share make it quicker. The model is "multiplicative", whose
+    weights 1/vi may be replaced, or "random", with 1/(vi + tau2) by `tau2_method`. Undefined
     replicates are marked, not raised.
     """
     y, v = (np.atleast_2d(np.asarray(a, float)) for a in (yi, vi))
@@ -165,10 +165,6 @@ def egger_batch(
     if model == "multiplicative":
         w = 1.0 / v if weights is None else np.asarray(weights, dtype=float)
         return fit_lines(y, w, x, ci_method=ci_method)
-    if model != "random":
-        raise UnsupportedError(f"model={model!r}: expected multiplicative or random")
-    if weights is not None:
-        raise UnsupportedError("weights of the random-effects model are 1/(vi + tau2)")
     spread = np.ptp(x, axis=1) > _ROUNDING * np.abs(x).max(axis=1)
     rows = max(len(y), len(v), len(x))
     tau2 = np.zeros(rows)
