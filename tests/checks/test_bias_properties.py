@@ -302,7 +302,6 @@ Y, V = [0.1, 0.5, 0.4, 0.9], [0.01, 0.04, 0.09, 0.16]
         lambda: fail_safe_n(Y, V, alpha=0.7),
         lambda: peters(events=[1, 2, 3], n=[10, 20, 30], weights="equal"),
         lambda: arcsine_test(events=[1, 2, 3], n=[10, 20, 30], measure="logit"),
-        lambda: egger_batch(Y, V, model="random", weights=V),
     ],
 )
 def test_undefined_combinations_are_unsupported(call: Any) -> None:
