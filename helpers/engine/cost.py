@@ -27,11 +27,6 @@ _PACE = {
 _WORTH_SAYING = 5.0  # seconds
 
 
-def seconds_of(kind: str, fits: float, studies: float) -> float:
-    """Estimate how long some fits take, in seconds on one core."""
-    return 1e-6 * _PACE[kind] * fits * studies
-
-
 def spoken(seconds: float) -> str:
     """Duration to one significant digit.
 
@@ -48,7 +43,7 @@ def spoken(seconds: float) -> str:
 
 def announce(kind: str, fits: float, studies: float) -> None:
     """Warn (`LongComputationWarning`) before `fits` fits of `studies` studies each take seconds."""
-    seconds = seconds_of(kind, fits, studies)
+    seconds = 1e-6 * _PACE[kind] * fits * studies
     if seconds > _WORTH_SAYING:
         warnings.warn(
             f"{int(fits):,} fits of up to {int(studies):,} studies: about {spoken(seconds)} on one "

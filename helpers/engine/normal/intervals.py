@@ -211,10 +211,9 @@ def henmi_copas_limits(
     the DerSimonian-Laird tau2 (Henmi and Copas 2010, doi:10.1002/sim.4029). Its traces are written
     as sums over studies, so that no k-by-k matrix is formed.
     """
-    x, x_weights = _legendre(nodes)
 
     def part(rows: slice) -> Limits:
-        return _henmi_copas(batch.rows(rows), level, x, x_weights, rtol)
+        return _henmi_copas(batch.rows(rows), level, *_legendre(nodes), rtol)
 
     return by_chunks(batch.k.size, max(nodes, batch.yi.shape[1]), part)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,12 @@ class Remainders:
 
     whole: Sums  # of all studies
     gone: NDArray[np.intp]  # the study left out of each replicate, shape (R,)
+    #: As those of `Batch`; `k` are the studies that are left.
+    k: Array
+    shift: Array
+    least: Array
+    copies: Array
+    apart: Array
     p: int = 1
     design: None = None
     single: bool = False
@@ -36,37 +43,13 @@ class Remainders:
         """All studies, in one row."""
         return self.whole.batch
 
-    @property
-    def k(self) -> Array:
-        """Studies that are left, shape (R,)."""
-        return np.full(len(self.gone), self.batch.k[0] - 1.0)
-
-    @property
-    def shift(self) -> Array:
-        """As that of `Batch`."""
-        return np.broadcast_to(self.batch.shift, (len(self.gone), 1))
-
-    @property
-    def least(self) -> Array:
-        """As that of `Batch`."""
-        return np.full(len(self.gone), self.batch.least[0])
-
-    @property
-    def copies(self) -> Array:
-        """As that of `Batch`."""
-        return np.ones(len(self.gone))
-
-    @property
-    def apart(self) -> Array:
-        """As that of `Batch`."""
-        return np.full(len(self.gone), self.batch.apart[0])
-
     def __len__(self) -> int:
         return len(self.gone)
 
     def rows(self, index: Index) -> Remainders:
         """Replicates picked by `index`."""
-        return Remainders(self.whole, self.gone[index])
+        each: tuple[Any, ...] = (self.gone, self.k, self.shift, self.least, self.copies, self.apart)
+        return Remainders(self.whole, *(a[index] for a in each))
 
     def ends(self) -> tuple[Array, Array]:
         """As those of `Batch`: bounds, from all studies."""
@@ -156,4 +139,10 @@ def all_but(batch: Batch) -> tuple[Remainders, NDArray[np.intp]]:
     )
     heavy = (2.0 * share > share.sum(axis=1, keepdims=True)).any(axis=0)
     heavy[v.argmin()] = True
-    return Remainders(Sums(batch), np.arange(len(v))), np.flatnonzero(heavy)
+    k = len(v)
+    shift = np.broadcast_to(batch.shift, (k, 1))
+    least, apart = np.full(k, batch.least[0]), np.full(k, batch.apart[0])
+    rest = Remainders(
+        Sums(batch), np.arange(k), np.full(k, k - 1.0), shift, least, np.ones(k), apart
+    )
+    return rest, np.flatnonzero(heavy)
