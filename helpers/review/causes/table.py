@@ -14,7 +14,7 @@ from ...arguments import LEVEL
 from ...engine.effects import study_interval
 from ...engine.shown import PlainResult, Row, listed
 from ...errors import MetaAnalysisError, UnsupportedError
-from ...evidence import load_causes, load_cohorts
+from ...evidence import load_causes, tables
 
 Counts = NDArray[np.int64]
 
@@ -235,7 +235,7 @@ def _all_deaths(grouping: str, names: list[str], counts: Counts) -> Counts:
     if grouping.startswith("all"):
         return counts.sum(axis=1)
     column = grouping.partition(",")[0]
-    cohorts = load_cohorts()
+    cohorts = tables.load_cohorts()  # of the file, whatever table a reader has put in its place
     totals = cohorts.groupby(cohorts[column].astype(str))["nonrelapse_deaths"].sum()
     deaths = totals.loc[names].to_numpy(np.int64)
     if column != grouping:
