@@ -1,4 +1,4 @@
-"""GOSH: subsets against fits of their own, the batch against the engine."""
+"""GOSH: subsets against fits of their own, the batch against the engine, clouds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from reference_values import counts
+from scipy import optimize, special, stats
 
 from helpers.engine.aftercare import gosh
+from helpers.engine.aftercare.mixture import fit_mixtures
 from helpers.engine.aftercare.all_subsets import choose_subsets, number_of_subsets
 from helpers.engine.normal.likelihood import log_likelihood
 from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import moments, prepare
-from helpers.errors import UnsupportedError
-from helpers.models.pooling import pool
+from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
+from helpers.models.pooling import pool, pool_effects
 from helpers.models.result import PoolResult
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -127,13 +129,17 @@ def test_sampled_subsets_agree_with_all_of_them() -> None:
     assert a["estimate_with"].to_numpy() == pytest.approx(b["estimate_with"].to_numpy(), rel=0.03)
 
 
-def test_a_study_apart_separates_the_subsets() -> None:
+def test_a_study_apart_makes_two_clouds() -> None:
     n = [200] * 9
     x = [20, 19, 21, 18, 22, 20, 19, 21, 120]
     result = gosh(pool(events=x, n=n, model="common"))
     table = result.summary_frame()
     assert table["separation"].abs().idxmax() == "Study 9"
     assert table["difference"].idxmax() == "Study 9"
+    clouds = result.clouds()
+    assert len(clouds) > 1
+    assert clouds["Study 9"].iloc[0] < 0.01
+    assert clouds["Study 9"].iloc[-1] > 0.99
     others = table["separation"].drop("Study 9").abs()
     assert others.max() < 0.3 * table["separation"]["Study 9"]
 
@@ -152,3 +158,53 @@ def test_gosh_summary_by_hand() -> None:
             (ours[0].mean() - ours[1].mean()) / pooled
         )
     assert result.to_dict()["subsets"] == len(result.frame()) == 26
+
+
+def test_mixtures_of_normals() -> None:
+    rng = np.random.default_rng(4)
+    one = fit_mixtures(rng.normal(2.0, 3.0, 4000))
+    assert min(one, key=lambda m: m.bic) is one[0]
+    assert one[0].means[0] == pytest.approx(2.0, abs=0.2)
+    assert one[0].sds[0] == pytest.approx(3.0, rel=0.05)
+    values = np.concatenate([rng.normal(-2, 1, 1000), rng.normal(4, 0.5, 3000)])
+    two = fit_mixtures(values)[1]
+    assert two.weights == pytest.approx([0.25, 0.75], abs=0.01)
+    assert two.means == pytest.approx([-2, 4], abs=0.1)
+    exact = stats.norm.logpdf(values[:, None], two.means, two.sds) + np.log(two.weights)
+    total = float(np.logaddexp.reduce(exact, axis=1).sum())
+    assert two.loglik == pytest.approx(total, rel=1e-4)  # binned
+    assert two.bic == pytest.approx(5 * np.log(4000) - 2 * total, rel=1e-4)
+    share = two.weights * stats.norm.pdf(1.7, two.means, two.sds)
+    assert two.membership([1.7])[0] == pytest.approx(share / share.sum(), rel=1e-9)
+    assert two.membership([-2.0, 4.0]) == pytest.approx(np.eye(2), abs=1e-3)
+    with pytest.raises(MetaAnalysisError, match="two different"):
+        fit_mixtures([1.0, 1.0])
+
+
+@pytest.mark.parametrize("unit", [0.001, 1.0, 1000.0])
+def test_a_mixture_is_at_its_maximum_in_any_unit(unit: float) -> None:
+    """In small units densities are large and the log-likelihood is positive."""
+    rng = np.random.default_rng(4)
+    values = np.concatenate([rng.normal(-1, 1, 300), rng.normal(1.5, 0.5, 700)]) * unit
+    two = fit_mixtures(values)[1]
+    assert two.converged
+
+    def minus(theta: np.ndarray) -> float:
+        weights = [special.expit(theta[0]), special.expit(-theta[0])]
+        each = stats.norm.logpdf(values[:, None], theta[1:3] * unit, np.exp(theta[3:]) * unit)
+        return -float(np.logaddexp.reduce(each + np.log(weights), axis=1).sum())
+
+    start = [0.0, -1.0, 1.5, 0.0, -0.5]
+    options = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-6, "fatol": 1e-8}
+    best = optimize.minimize(minus, start, method="Nelder-Mead", options=options)
+    ours = [
+        np.log(two.weights[0] / two.weights[1]), *(two.means / unit), *np.log(two.sds / unit)
+    ]  # fmt: skip
+    assert minus(np.array(ours)) == pytest.approx(best.fun, abs=0.05)  # binned
+    assert ours == pytest.approx(best.x, abs=0.05)
+
+
+def test_a_mixture_of_equal_estimates_is_refused() -> None:
+    result = gosh(pool_effects([1.0, 1.0, 1.0], [0.1, 0.1, 0.1], ci_method="wald"))
+    with pytest.raises((MetaAnalysisError, ConvergenceError)):
+        result.clouds()

@@ -14,7 +14,9 @@ import pytest
 from scipy import optimize, stats
 from scipy.special import expit, logsumexp
 
-from helpers import EvidenceError, read_cohorts
+from helpers import EvidenceError
+from helpers.evidence.own import read_own
+from helpers.reporting.analysis import ColumnNames, analyse
 from helpers.teaching import planted_file, planted_key, self_check
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,14 +177,19 @@ def test_a_printed_number_is_compared_as_printed():
     assert numbers(off.text) == [round(ours - printed, 2)]
 
 
-def test_a_cell_that_says_not_available_is_refused_by_row_and_column():
-    with pytest.raises(EvidenceError) as caught:
-        read_cohorts(b"study,events,n\nA 2020,n/a,40\nB 2021,2,50\n")
-    (problem,) = caught.value.problems
-    assert (problem.row, problem.column) == (2, "events")
+def test_a_report_leaves_out_a_study_whose_count_is_not_available():
+    content = b"study,events,n\nA 2020,n/a,40\nB 2021,2,50\nC 2022,5,60\n"
+    own = read_own(content, {})
+    assert own.data["events"].isna().tolist() == [True, False, False]
+    fit = analyse(own.data, ColumnNames(**own.roles)).fit
+    assert fit.k == 2
+    assert fit.studies["reason"].iloc[0]
+    with pytest.raises(EvidenceError) as caught:  # nor is what could be a count taken
+        read_own(content.replace(b"n/a", b'"1,5"'), {})
+    assert "1,5" in str(caught.value)
     right = asked("your_own_table", "n/a").right
-    assert "refuses the cell" in right.text
-    assert "row and column" in right.why
+    assert "leaves the study out" in right.text
+    assert "reason" in right.why
 
 
 def test_one_caution_is_no_plural():

@@ -23,6 +23,7 @@ from ..json_values import picked, plain
 from ..model import Fitted, Progress, model_of
 from ..model.fits import ratio
 from ..shown import DASH, Row, Shown, limits_text
+from .mixture import Mixture, fit_mixtures
 
 #: Up to this many subsets are all fitted.
 MAX_ALL = 2**20
@@ -113,6 +114,31 @@ class GoshResult(Shown):
             },
             index=pd.Index(self.labels, name="study"),
         )
+
+    def mixtures(self, most: int = 3) -> tuple[Mixture, ...]:
+        """Fit normal mixtures to `mu`, with 1 to `most` components.
+
+        Subsets overlap, so BIC ranks descriptions of the cloud; it is not a test.
+        """
+        return fit_mixtures(self.mu[self.converged], most)
+
+    def clouds(self) -> pd.DataFrame:
+        """Clouds of estimates by the mixture with the smallest BIC, and who is in them.
+
+        Returns
+        -------
+        DataFrame
+            Index "component" (from 1, ascending means); columns `share`, `mu`, `sd` (model
+            scale), then one column per study: the share of the component's subsets that hold the
+            study. A study that makes a cloud has shares near 0 and 1.
+        """
+        best = min(self.mixtures(), key=lambda m: m.bic)
+        inside = best.membership(self.mu[self.converged])
+        mass = inside.sum(axis=0)
+        held = inside.T @ self.member[self.converged].astype(float) / mass[:, None]
+        table = pd.DataFrame({"share": best.weights, "mu": best.means, "sd": best.sds})
+        table = pd.concat([table, pd.DataFrame(held, columns=list(self.labels))], axis=1)
+        return table.set_index(pd.RangeIndex(1, len(best) + 1, name="component"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the summary, not the subsets."""
