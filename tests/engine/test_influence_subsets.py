@@ -11,8 +11,8 @@ from reference_values import counts
 from scipy import optimize, special, stats
 
 from helpers.engine.aftercare import gosh
-from helpers.engine.aftercare.mixture import fit_mixtures
 from helpers.engine.aftercare.all_subsets import choose_subsets, number_of_subsets
+from helpers.engine.aftercare.mixture import fit_mixtures
 from helpers.engine.normal.likelihood import log_likelihood
 from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import moments, prepare
