@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import load_cohorts, pool, pool_effects, subgroups
+from helpers import aftercare, load_cohorts, pool, pool_effects, subgroups
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.profile import profile_loglik
 from helpers.engine.model import Model
@@ -36,6 +36,14 @@ def rooms(file: Path) -> set[str]:
 @pytest.mark.parametrize("file", sorted(ENGINE.rglob("*.py")), ids=lambda f: f.stem)
 def test_the_engine_names_nothing_above_it_not_even_in_annotations(file: Path) -> None:
     assert not rooms(file) & ABOVE
+
+
+@pytest.mark.parametrize("name", [*aftercare.DELETIONS, *aftercare.RESAMPLING])
+def test_aftercare_refuses_in_words_what_has_no_single_model(name: str) -> None:
+    split = subgroups(events=X, n=N, by=list("aabbcc"))
+    more = (0.1,) if name == "permutation_test" else ()
+    with pytest.raises(UnsupportedError, match=r"studies with one model.*SubgroupResult"):
+        getattr(aftercare, name)(split, *more)
 
 
 @pytest.mark.parametrize(

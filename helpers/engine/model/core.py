@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -113,6 +113,11 @@ class Model:
     def X(self) -> Array:  # noqa: N802 - the field's name
         """Design, shape (k, p)."""
         return np.ones((self.k, 1)) if self.design is None else self.design
+
+    @property
+    def moderated(self) -> bool:
+        """Whether it is a meta-regression, though one with an intercept alone."""
+        return self.design is not None and self.clusters is None
 
     # --- the choices --------------------------------------------------------------------------
 
@@ -439,14 +444,70 @@ class Fitted(Protocol):
         ...
 
 
-def model_of(fit: Fitted, what: str, *, least: int = 2, one_sided: bool = False) -> Model:
+class FittedRegression(Protocol):
+    """A model with moderators and its fit, as `helpers.models.regression_result` has it."""
+
+    @property
+    def core(self) -> Model:
+        """Studies, choices and design."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Coefficients."""
+        ...
+
+    @property
+    def estimates(self) -> Array:
+        """Coefficients, shape (p,)."""
+
+    @property
+    def tau2(self) -> float:
+        """Residual between-study variance."""
+
+    @property
+    def weights(self) -> Array:
+        """Percent for each row of the data."""
+
+    @property
+    def moderators(self) -> pd.DataFrame:
+        """Moderators of all rows given."""
+        ...
+
+    @property
+    def cluster(self) -> tuple[Any, ...] | None:
+        """Cluster of each included study."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the estimate is a certified maximum or root."""
+
+
+def model_of(
+    fit: Fitted | FittedRegression,
+    what: str,
+    *,
+    least: int = 2,
+    one_sided: bool = False,
+    moderators: bool = False,
+) -> Model:
     """Take the model of a result that converged and whose studies `what` is to fit again.
 
     `one_sided`: whether studies without an event will do, where leaving one out changes nothing.
+    `moderators`: whether a meta-regression will do.
     """
-    model = fit.core
-    if not one_sided:
-        fit.require_finite(what)
+    model = getattr(fit, "core", None)
+    if not isinstance(model, Model):
+        raise UnsupportedError(
+            f"{what} needs studies with one model, as in a result of pool(); this is of type "
+            f"{type(fit).__name__}"
+        )
+    if model.moderated:
+        if not moderators:
+            raise UnsupportedError(
+                f"{what} is defined for one pooled effect; this is a meta-regression"
+            )
+    elif not one_sided:
+        cast("Fitted", fit).require_finite(what)
     model.require_own_variance(what)
     if model.k < least:
         raise UnsupportedError(
