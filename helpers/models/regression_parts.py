@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from .. import printing
 from ..arguments import Array
 from ..door import pd
-from ..engine.cost import announce
+from ..engine.aftercare.deletion import order_of
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.distributions import chi2_ppf, chi2_sf
 from ..engine.model import Model
+from ..engine.model.fits import Selections, first_ones
 from ..engine.model.levels import fit_levels
 from ..engine.model.units import units_of
 from ..engine.normal.fit import RegressionFit, fit_regression
@@ -69,36 +70,34 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
 
     Where leaving out makes a moderator inestimable the row is NaN and `estimable` False.
     """
-    core: Model = fit.core
-    columns = fit.moderators
-    if fit.cluster is not None:
-        own = pd.Series(list(fit.cluster), index=list(core.labels), dtype=object)
-        columns = columns.assign(cluster=own.reindex(columns.index))
-    units = units_of(core.data, by, columns)
-    weights = units.rest[:].astype(float)
-    enough = np.flatnonzero(weights.sum(axis=1) > len(fit.names))
-    table = pd.DataFrame(
-        np.nan,
-        index=units.index(),
+    units = units_of(fit.core.data, by, _columns(fit))
+    return _coefficient_frame(fit, units.rest, units.index())
+
+
+def cumulative_frame(fit: RegressionResult, by: Any, *, ascending: bool) -> pd.DataFrame:
+    """Coefficients of the first study, the first two, and so on; the table of deletion."""
+    order = order_of(fit.core, by, _columns(fit), ascending=ascending)
+    return _coefficient_frame(fit, first_ones(order), pd.Index(fit.labels, name="study")[order])
+
+
+def _columns(fit: RegressionResult) -> pd.DataFrame:
+    """Moderators, and the clusters of a robust fit."""
+    if fit.cluster is None:
+        return fit.moderators
+    own = pd.Series(list(fit.cluster), index=list(fit.labels), dtype=object)
+    return fit.moderators.assign(cluster=own.reindex(fit.moderators.index))
+
+
+def _coefficient_frame(
+    fit: RegressionResult, selections: Selections, index: pd.Index[Any]
+) -> pd.DataFrame:
+    """One row for each selection of the studies; NaN where the coefficients are not estimable."""
+    refits = fit.core.fit_coefficients(selections)
+    return pd.DataFrame(
+        np.column_stack([refits.beta, refits.se, refits.tau2, refits.Q]),
+        index=index,
         columns=[*fit.names, *(f"se({name})" for name in fit.names), "tau2", "Q"],
-    )
-    converged, estimable = np.zeros((2, len(table)), dtype=bool)
-    if enough.size:
-        kind = "regressions of counts" if core.likelihood else "regressions of effects"
-        announce(kind, enough.size, core.k)
-        batch = core.regress(weights=weights[enough])
-        se = batch.se
-        if fit.ci_method.startswith("knapp-hartung"):
-            scale = np.maximum(batch.scale, 1.0) if fit.ci_method.endswith("max1") else batch.scale
-            se = se * np.sqrt(scale)[:, None]
-        if fit.model == "glmm":
-            residual = heterogeneity_tests(batch.source).Q_lrt
-        else:
-            common = fit_regression(core.yi, core.vi, core.X, weights[enough], tau2_method="common")
-            residual = common.scale * (common.k - len(fit.names))
-        table.iloc[enough] = np.column_stack([batch.beta, se, batch.tau2, residual])
-        converged[enough], estimable[enough] = batch.converged, batch.estimable
-    return table.assign(converged=converged, estimable=estimable)
+    ).assign(converged=refits.converged, estimable=refits.estimable)
 
 
 def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:

@@ -30,7 +30,7 @@ from .pooled_intervals import (
     i2_limits,
     regression_tau2_interval,
 )
-from .regression_parts import leave_one_out_frame, residual_frame
+from .regression_parts import cumulative_frame, leave_one_out_frame, residual_frame
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -226,6 +226,35 @@ class RegressionResult(Coefficients):
             `estimable` (False, and NaN, where the rest does not tell the coefficients apart).
         """
         return leave_one_out_frame(self, by)
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+        """Coefficients, tau2 and Q of the first study, the first two, and so on (one batch).
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            What orders the studies: a moderator, or values or labels as in
+            `helpers.aftercare.cumulative`. Default: input order.
+        ascending : bool
+            Smallest first (not used with labels).
+
+        Returns
+        -------
+        DataFrame
+            Index: the study added at each step. Columns as in `leave_one_out`; NaN, and
+            `estimable` False, until there are more studies than coefficients and they tell the
+            coefficients apart. The intervals of repeated looks are not corrected.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from helpers import meta_regression
+        >>> data = pd.DataFrame({"y": [0.1, 0.4, 0.9, 1.1], "v": [0.1] * 4, "x": [0, 1, 2, 3]})
+        >>> fit = meta_regression(data, "x", yi="y", vi="v")
+        >>> fit.cumulative(by="x", ascending=False)["estimable"].to_list()
+        [False, False, True, True]
+        """
+        return cumulative_frame(self, by, ascending=ascending)
 
     # --- intervals and predictions ------------------------------------------------------------
 

@@ -153,13 +153,15 @@ def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.Dat
     {'B': 1, 'C': 2, 'A': 3}
     """
     model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
-    order = _order(fit, model, by, ascending)
+    order = order_of(model, by, fit.studies, ascending=ascending)
     refits = model.growing(order, limits=True)
     index = pd.Index(model.labels, name="study")[order]
     return _table(model, refits, index, first_ones(order))
 
 
-def _order(fit: Fitted, model: Model, by: Any, ascending: bool) -> NDArray[np.int64]:
+def order_of(
+    model: Model, by: Any, columns: pd.DataFrame, *, ascending: bool = True
+) -> NDArray[np.int64]:
     """Positions of the included studies in the order in which they are added."""
     if by is None:
         return np.arange(model.k)
@@ -170,7 +172,7 @@ def _order(fit: Fitted, model: Model, by: Any, ascending: bool) -> NDArray[np.in
         if len(listed) == model.k and sorted(listed) == sorted(labels):
             position = {label: i for i, label in enumerate(labels)}
             return np.array([position[label] for label in listed], dtype=np.int64)
-    values = values_of(model.data, by, fit.studies)
+    values = values_of(model.data, by, columns)
     numeric = values if not pd.api.types.is_float_dtype(values) else ties.steady(values)
     rank = pd.Series(numeric).rank(method="dense", ascending=ascending).to_numpy()
     return np.argsort(rank, kind="stable")

@@ -43,6 +43,7 @@ from ..options import BETA_BINOMIAL, Options
 from ..rows import joined
 from ..studies import StudyData
 from ..summaries import Heterogeneity
+from .coefficients import RegressionRefits, refit_coefficients
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_nearby, regress_counts
 from .fits import Counts, Refits, Selections, first_ones
 from .levels import fit_levels, level_refits
@@ -296,7 +297,7 @@ class Model:
 
     def simulate(
         self,
-        mu: float,
+        mu: float | Array,
         tau2: float,
         rng: np.random.Generator,
         draws: int,
@@ -304,11 +305,12 @@ class Model:
     ) -> Drawn:
         """Draw new data of the studies: `y` by inverse variance, `events` for likelihood models.
 
-        For the beta-binomial model `tau2` is the intraclass correlation; `between` is the part of
-        `tau2` that studies of one cluster share.
+        `mu` is one mean, or one for each study, shape (k,). For the beta-binomial model (one mean)
+        `tau2` is the intraclass correlation; `between` is the part of `tau2` that studies of one
+        cluster share.
         """
         shape = (draws, self.k)
-        centre: Array | float = mu
+        centre = mu
         if self.clusters is not None:
             shared = rng.standard_normal((draws, int(self.clusters.max()) + 1))
             centre, tau2 = mu + np.sqrt(between) * shared[:, self.clusters], tau2 - between
@@ -329,12 +331,39 @@ class Model:
 
     # --- moderators ---------------------------------------------------------------------------
 
+    @property
+    def regression(self) -> bool:
+        """Whether it is a meta-regression, which has coefficients in the place of one mean."""
+        return self.design is not None and self.clusters is None
+
+    def fit_coefficients(
+        self,
+        weights: Counts | Selections | None = None,
+        *,
+        y: Array | None = None,
+        events: Array | None = None,
+        progress: Progress | None = None,
+    ) -> RegressionRefits:
+        """Fit the regression to every replicate, in chunks (arguments as in `Model.fit`)."""
+        given = next((a for a in (weights, y, events) if a is not None), None)
+        rows = 1 if given is None else len(given)
+        kind = "regressions of counts" if self.likelihood else "regressions of effects"
+        announce(kind, rows, self.k)
+        parts = []
+        for part in self._chunks(rows, progress):
+            c = None if weights is None else weights[part]
+            effects, x = (None if a is None else a[part] for a in (y, events))
+            parts.append(refit_coefficients(self, c, effects, x, part.stop - part.start))
+        return joined(parts)
+
     def regress(
         self,
         X: Array | None = None,
         *,
         order: NDArray[np.intp] | None = None,
         weights: ArrayLike | None = None,
+        y: Array | None = None,
+        events: Array | None = None,
         signs: Array | None = None,
         null: float = 0.0,
         tau2_method: str | None = None,
@@ -342,8 +371,8 @@ class Model:
         """Fit the design, or others, permuted rows, subsets or sign flips, all in one batch.
 
         `X` is another design, shape (k, q) or (R, k, q). The others have shape (R, k): `order`
-        permutes the rows of the design, `weights` say how often a study takes part, `signs` turn
-        effects around `null`.
+        permutes the rows of the design, `weights` say how often a study takes part, `y` and
+        `events` replace effects or counts, `signs` turn effects around `null`.
         """
         design = self.X if X is None else X
         options = self.options
@@ -352,14 +381,18 @@ class Model:
                 raise UnsupportedError(
                     "sign flips are defined for inverse-variance models without moderators"
                 )
+            observed, size = self.counts
             return regress_counts(
-                *self.counts,
+                observed if events is None else events,
+                size,
                 design if order is None else design[order],
                 weights,
                 family=self.family,
                 quad_points=options.quad_points,
             )
-        y = self.yi if signs is None else signs * (self.yi - null)
+        y = self.yi if y is None else y
+        if signs is not None:
+            y = signs * (y - null)
         method = tau2_method or ("common" if options.model == "common" else options.tau2_method)
         assert method is not None
         return fit_regression(y, self.vi, design, weights, tau2_method=method, order=order)

@@ -57,6 +57,12 @@ def ratio(top: Array, bottom: Array) -> Array:
     return np.where(sound, top / np.where(sound, bottom, 1.0), np.where(np.isnan(top), top, limit))
 
 
+def failures_of(status: NDArray[np.int8]) -> dict[str, int]:
+    """How often each code of `FitStatus` occurs, by its message."""
+    codes, number = np.unique(status, return_counts=True)
+    return {FitStatus(int(c)).message: int(m) for c, m in zip(codes, number, strict=True)}
+
+
 @dataclass(frozen=True, slots=True)
 class Refits:
     """Fits of R replicates; every array has shape (R,)."""
@@ -99,5 +105,4 @@ class Refits:
 
     def failures(self) -> dict[str, int]:
         """How many replicates failed, by reason."""
-        codes, number = np.unique(self.status[~self.converged], return_counts=True)
-        return {FitStatus(int(c)).message: int(m) for c, m in zip(codes, number, strict=True)}
+        return failures_of(self.status[~self.converged])

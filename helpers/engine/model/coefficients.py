@@ -1,0 +1,152 @@
+"""Regressions fitted again: coefficients of many selections of studies, or of new data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arguments import Array
+from ...errors import UnsupportedError
+from ..counts.inference import heterogeneity_tests
+from ..counts.optimise import FitStatus
+from ..normal.fit import RegressionFit
+from ..rows import put
+from ..summaries import i2_and_h2
+from .fits import Counts, failures_of, ratio
+
+if TYPE_CHECKING:
+    from .core import Model
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionRefits:
+    """Regressions of R replicates with p coefficients; NaN where there is no estimate."""
+
+    k: Array  # studies that take part, repeated ones counted as often, shape (R,)
+    #: Coefficients and their standard errors of the model (with the Knapp-Hartung factor of the
+    #: replicate if the tests of the fit have one; never robust), shape (R, p).
+    beta: Array
+    se: Array
+    #: Residual heterogeneity, shape (R,): variance, Q (or the likelihood-ratio statistic of the
+    #: GLMM) and I2 in percent.
+    tau2: Array
+    Q: Array
+    I2: Array
+    #: Shape (R,): whether the maximum was reached; whether the studies tell the coefficients apart.
+    converged: NDArray[np.bool_]
+    estimable: NDArray[np.bool_]
+    status: NDArray[np.int8]  # codes of `helpers.engine.counts.optimise.FitStatus`
+
+    def __len__(self) -> int:
+        return len(self.tau2)
+
+    def failures(self) -> dict[str, int]:
+        """How many replicates failed, by reason."""
+        return failures_of(self.status[~self.converged])
+
+
+def refit_coefficients(
+    model: Model, weights: Counts | None, y: Array | None, events: Array | None, rows: int
+) -> RegressionRefits:
+    """Fit the regression of `model` to each of R replicates, see `Model.fit_coefficients`."""
+    p = model.X.shape[1]
+    members = np.full(rows, model.k) if weights is None else weights.sum(axis=1)
+    beta, se = np.full((2, rows, p), np.nan)
+    tau2, q, i2 = np.full((3, rows), np.nan)
+    converged, estimable = np.zeros((2, rows), dtype=bool)
+    status = np.full(rows, FitStatus.RANK_DEFICIENT, dtype=np.int8)
+    out = RegressionRefits(
+        members.astype(float), beta, se, tau2, q, i2, converged, estimable, status
+    )
+    at = np.flatnonzero(members > p)  # with fewer there is nothing to fit
+    if at.size:
+        c = None if weights is None else weights[at].astype(float)
+        y, events = (None if a is None else a[at] for a in (y, events))
+        fit = model.regress(weights=c, y=y, events=events)
+        if model.likelihood:  # without a finite maximum the deviance is that of a limit
+            q = np.where(fit.estimable, heterogeneity_tests(fit.source).Q_lrt, np.nan)
+        else:
+            common = model.regress(weights=c, y=y, tau2_method="common")
+            q = common.scale * (common.k - p)
+        put(out, _told(model, fit, q, _typical_variance(model, c, fit.estimable)), at)
+    return out
+
+
+def _told(model: Model, fit: RegressionFit, q: Array, vt: Array) -> RegressionRefits:
+    """Put what is asked of replicates together."""
+    se, method = fit.se, model.options.ci_method
+    if method.startswith("knapp-hartung"):
+        scale = np.maximum(fit.scale, 1.0) if method.endswith("max1") else fit.scale
+        se = se * np.sqrt(scale)[:, None]
+    df = fit.k - fit.beta.shape[1]
+    if model.options.model == "common":
+        i2 = np.where(q > 0, 100.0 * np.maximum(ratio(q - df, q), 0.0), 0.0)
+    else:
+        i2 = i2_and_h2(fit.tau2, vt)[0]
+    if model.likelihood:
+        status = fit.source.status
+    else:
+        short = np.where(fit.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
+        status = np.where(fit.estimable, short, FitStatus.RANK_DEFICIENT).astype(np.int8)
+    return RegressionRefits(
+        fit.k, fit.beta, se, fit.tau2, q, i2, fit.converged, fit.estimable, status
+    )
+
+
+def _typical_variance(model: Model, weights: Array | None, estimable: NDArray[np.bool_]) -> Array:
+    """Typical sampling variance (k - p)/tr(P) of each replicate (doi:10.1002/sim.1186)."""
+    basis, w = np.linalg.qr(model.X)[0], 1.0 / model.vi
+    c = np.ones((1, model.k)) if weights is None else weights[estimable]
+    gram, twice = (np.swapaxes(basis, 0, 1) @ ((c * a)[..., None] * basis) for a in (w, w * w))
+    trace = c @ w - np.trace(np.linalg.solve(gram, twice), axis1=1, axis2=2)
+    vt = np.full(len(estimable), np.nan)
+    vt[estimable] = (c.sum(axis=1) - model.X.shape[1]) / trace
+    return vt
+
+
+class Regressed(Protocol):
+    """A regression with its fit to its own studies, as `RegressionResult` is one."""
+
+    @property
+    def core(self) -> Model:
+        """Studies, design and choices."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Coefficients."""
+
+    @property
+    def estimates(self) -> Array:
+        """Their values, shape (p,)."""
+
+    @property
+    def tau2(self) -> float:
+        """Residual between-study variance."""
+
+    @property
+    def robust(self) -> str | None:
+        """Kind of cluster-robust covariance."""
+
+    @property
+    def level(self) -> float:
+        """Level of the intervals."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the estimate is a certified maximum or root."""
+
+
+def regression_of(fit: Regressed, what: str, taken: Sequence[str]) -> Model:
+    """Take the model of a regression that converged; `taken` are names of other columns."""
+    if not fit.converged:
+        raise UnsupportedError(f"{what} needs a fit that converged; this one did not")
+    clash = [name for name in fit.names if name in taken]
+    if clash:
+        raise UnsupportedError(
+            f"{what} has a column {clash[0]!r} of its own; give the moderator another name"
+        )
+    return fit.core
