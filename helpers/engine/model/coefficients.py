@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
-from ...errors import UnsupportedError
 from ..counts.inference import heterogeneity_tests
 from ..counts.optimise import FitStatus
 from ..normal.fit import RegressionFit
@@ -27,10 +25,11 @@ class RegressionRefits:
     """Regressions of R replicates with p coefficients; NaN where there is no estimate."""
 
     k: Array  # studies that take part, repeated ones counted as often, shape (R,)
-    #: Coefficients and their standard errors of the model (with the Knapp-Hartung factor of the
-    #: replicate if the tests of the fit have one; never robust), shape (R, p).
-    beta: Array
-    se: Array
+    beta: Array  # coefficients, shape (R, p)
+    #: Covariance of the model, never robust, shape (R, p, p), and what the `ci_method` multiplies
+    #: it by (the Knapp-Hartung factor of the replicate, or 1), shape (R,).
+    cov: Array
+    factor: Array
     #: Residual heterogeneity, shape (R,): variance, Q (or the likelihood-ratio statistic of the
     #: GLMM) and I2 in percent.
     tau2: Array
@@ -44,6 +43,12 @@ class RegressionRefits:
     def __len__(self) -> int:
         return len(self.tau2)
 
+    @property
+    def se(self) -> Array:
+        """Standard errors under the `ci_method`, shape (R, p)."""
+        model = np.sqrt(np.diagonal(self.cov, axis1=1, axis2=2))
+        return model * np.sqrt(self.factor)[:, None]
+
     def failures(self) -> dict[str, int]:
         """How many replicates failed, by reason."""
         return failures_of(self.status[~self.converged])
@@ -55,12 +60,12 @@ def refit_coefficients(
     """Fit the regression of `model` to each of R replicates, see `Model.fit_coefficients`."""
     p = model.X.shape[1]
     members = np.full(rows, model.k) if weights is None else weights.sum(axis=1)
-    beta, se = np.full((2, rows, p), np.nan)
-    tau2, q, i2 = np.full((3, rows), np.nan)
+    beta, cov = np.full((rows, p), np.nan), np.full((rows, p, p), np.nan)
+    factor, tau2, q, i2 = np.full((4, rows), np.nan)
     converged, estimable = np.zeros((2, rows), dtype=bool)
     status = np.full(rows, FitStatus.RANK_DEFICIENT, dtype=np.int8)
     out = RegressionRefits(
-        members.astype(float), beta, se, tau2, q, i2, converged, estimable, status
+        members.astype(float), beta, cov, factor, tau2, q, i2, converged, estimable, status
     )
     at = np.flatnonzero(members > p)  # with fewer there is nothing to fit
     if at.size:
@@ -76,12 +81,16 @@ def refit_coefficients(
     return out
 
 
+def variance_factor(scale: Array, ci_method: str) -> Array:
+    """Give what `ci_method` multiplies covariances by, from the Knapp-Hartung factors of fits."""
+    if not ci_method.startswith("knapp-hartung"):
+        return np.ones_like(scale)
+    return np.maximum(scale, 1.0) if ci_method.endswith("max1") else scale
+
+
 def _told(model: Model, fit: RegressionFit, q: Array, vt: Array) -> RegressionRefits:
     """Put what is asked of replicates together."""
-    se, method = fit.se, model.options.ci_method
-    if method.startswith("knapp-hartung"):
-        scale = np.maximum(fit.scale, 1.0) if method.endswith("max1") else fit.scale
-        se = se * np.sqrt(scale)[:, None]
+    factor = variance_factor(fit.scale, model.options.ci_method)
     df = fit.k - fit.beta.shape[1]
     if model.options.model == "common":
         i2 = np.where(q > 0, 100.0 * np.maximum(ratio(q - df, q), 0.0), 0.0)
@@ -93,7 +102,7 @@ def _told(model: Model, fit: RegressionFit, q: Array, vt: Array) -> RegressionRe
         short = np.where(fit.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
         status = np.where(fit.estimable, short, FitStatus.RANK_DEFICIENT).astype(np.int8)
     return RegressionRefits(
-        fit.k, fit.beta, se, fit.tau2, q, i2, fit.converged, fit.estimable, status
+        fit.k, fit.beta, fit.cov, factor, fit.tau2, q, i2, fit.converged, fit.estimable, status
     )
 
 
@@ -106,47 +115,3 @@ def _typical_variance(model: Model, weights: Array | None, estimable: NDArray[np
     vt = np.full(len(estimable), np.nan)
     vt[estimable] = (c.sum(axis=1) - model.X.shape[1]) / trace
     return vt
-
-
-class Regressed(Protocol):
-    """A regression with its fit to its own studies, as `RegressionResult` is one."""
-
-    @property
-    def core(self) -> Model:
-        """Studies, design and choices."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Coefficients."""
-
-    @property
-    def estimates(self) -> Array:
-        """Their values, shape (p,)."""
-
-    @property
-    def tau2(self) -> float:
-        """Residual between-study variance."""
-
-    @property
-    def robust(self) -> str | None:
-        """Kind of cluster-robust covariance."""
-
-    @property
-    def level(self) -> float:
-        """Level of the intervals."""
-
-    @property
-    def converged(self) -> bool:
-        """Whether the estimate is a certified maximum or root."""
-
-
-def regression_of(fit: Regressed, what: str, taken: Sequence[str]) -> Model:
-    """Take the model of a regression that converged; `taken` are names of other columns."""
-    if not fit.converged:
-        raise UnsupportedError(f"{what} needs a fit that converged; this one did not")
-    clash = [name for name in fit.names if name in taken]
-    if clash:
-        raise UnsupportedError(
-            f"{what} has a column {clash[0]!r} of its own; give the moderator another name"
-        )
-    return fit.core

@@ -331,11 +331,6 @@ class Model:
 
     # --- moderators ---------------------------------------------------------------------------
 
-    @property
-    def regression(self) -> bool:
-        """Whether it is a meta-regression, which has coefficients in the place of one mean."""
-        return self.design is not None and self.clusters is None
-
     def fit_coefficients(
         self,
         weights: Counts | Selections | None = None,
