@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from .. import printing
 from ..arguments import Array
 from ..door import pd
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
+from ..engine.aftercare.resampled import BootstrapResult, bootstrap
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
 from ..engine.json_values import picked, plain, told
 from ..engine.literature import Methods, references
+from ..engine.model import Progress
 from ..engine.normal.intervals import Interval
 from ..engine.options import default_tau2_ci
 from ..engine.shown import Row, number, p_text, percent
@@ -255,6 +257,54 @@ class RegressionResult(Coefficients):
         [False, False, True, True]
         """
         return cumulative_frame(self, by, ascending=ascending)
+
+    def bootstrap(
+        self,
+        draws: int = 2000,
+        kind: Literal["parametric", "nonparametric"] = "parametric",
+        *,
+        seed: int = 1,
+        progress: Progress | None = None,
+    ) -> BootstrapResult:
+        """Bootstrap the coefficients and tau2, on the model scale.
+
+        Parameters
+        ----------
+        draws : int, default 2000
+        kind : {"parametric", "nonparametric"}
+            Draw effects (or counts) around the fitted values with the variance of the fit, or draw
+            studies with replacement; tau2 is estimated anew in each replicate.
+        seed : int
+        progress : callable, optional
+            Called with (replicates done, replicates) after each chunk.
+
+        Returns
+        -------
+        BootstrapResult
+            Intervals by the name of the coefficient, or "tau2". Replicates whose studies do not
+            tell the coefficients apart, or without a finite maximum, are counted as failed by
+            reason and left out.
+
+        Raises
+        ------
+        UnsupportedError
+            A fit with ``cluster=``, or one that did not converge.
+        ConvergenceError
+            Fewer than 20 replicates could be fitted.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from helpers import meta_regression
+        >>> data = pd.DataFrame(
+        ...     {"y": [0.1, 0.4, 0.9, 1.1, 1.4], "v": [0.1] * 5, "x": [0, 1, 2, 3, 4]}
+        ... )
+        >>> fit = meta_regression(data, "x", yi="y", vi="v")
+        >>> low, high = fit.bootstrap(200, seed=7).conf_int("x")
+        >>> bool(low < fit.coefficients.loc["x", "estimate"] < high)
+        True
+        """
+        return bootstrap(self, draws, kind, seed=seed, progress=progress)
 
     # --- intervals and predictions ------------------------------------------------------------
 

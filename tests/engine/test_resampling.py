@@ -63,10 +63,10 @@ def test_every_replicate_equals_a_single_fit(name: str, kind: str) -> None:
             own = pool_effects(drawn.y[row], fit.data.vi, **MODELS[name])
         else:
             own = pool(events=drawn.events[row], n=fit.data.size, **MODELS[name])
-        assert result.mu[row] == pytest.approx(own.mu, rel=1e-9)
-        assert result.se[row] == pytest.approx(own.se, rel=1e-8)
-        assert result.tau2[row] == pytest.approx(own.tau2, rel=1e-7, abs=1e-12)
-        assert result.I2[row] == pytest.approx(own.heterogeneity.I2, rel=1e-7, abs=1e-8)
+        assert result.drawn["mu"][row] == pytest.approx(own.mu, rel=1e-9)
+        assert result.se["mu"][row] == pytest.approx(own.se, rel=1e-8)
+        assert result.drawn["tau2"][row] == pytest.approx(own.tau2, rel=1e-7, abs=1e-12)
+        assert result.drawn["I2"][row] == pytest.approx(own.heterogeneity.I2, rel=1e-7, abs=1e-8)
 
 
 def test_global_maximum_is_found_in_every_one_of_two_thousand_replicates() -> None:
@@ -80,7 +80,7 @@ def test_global_maximum_is_found_in_every_one_of_two_thousand_replicates() -> No
         )
         engine = estimate_tau2(batch, "REML")
         assert result.failed == 0
-        assert result.tau2 == pytest.approx(engine.tau2, rel=1e-8, abs=1e-12)
+        assert result.drawn["tau2"] == pytest.approx(engine.tau2, rel=1e-8, abs=1e-12)
 
 
 def test_parametric_draws_have_the_moments_of_the_model() -> None:
@@ -105,19 +105,19 @@ def test_parametric_draws_have_the_moments_of_the_model() -> None:
 def test_intervals_follow_their_definitions() -> None:
     fit = cohorts(ci_method="wald")
     result = bootstrap(fit, 1999, "nonparametric", seed=2)
-    ordered = np.sort(result.mu)
+    ordered = np.sort(result.drawn["mu"])
     # 0.025 * (1999 + 1) = 50: exactly the 50th and the 1950th of the ordered replicates
     low, high = result.conf_int("mu", "percentile", scale="model")
     assert (low, high) == pytest.approx((ordered[49], ordered[1949]), rel=1e-12)
     assert result.conf_int("mu", "basic", scale="model") == pytest.approx(
         (2 * fit.mu - ordered[1949], 2 * fit.mu - ordered[49]), rel=1e-12
     )
-    t = np.sort((result.mu - fit.mu) / result.se)
+    t = np.sort((result.drawn["mu"] - fit.mu) / result.se["mu"])
     assert result.conf_int("mu", "studentised", scale="model") == pytest.approx(
         (fit.mu - fit.se * t[1949], fit.mu - fit.se * t[49]), rel=1e-12
     )
     for quantity in ("tau2", "I2"):  # without a scale of display
-        ordered = np.sort(getattr(result, quantity))
+        ordered = np.sort(result.drawn[quantity])
         assert result.conf_int(quantity, "percentile") == pytest.approx(
             (ordered[49], ordered[1949]), rel=1e-12
         )
@@ -125,7 +125,7 @@ def test_intervals_follow_their_definitions() -> None:
     assert shown == pytest.approx((expit(low), expit(high)), rel=1e-12)
     table = result.summary_frame()
     assert set(table.loc["mu"].index) == set(BOOTSTRAP_METHODS)
-    assert table.loc[("mu", "percentile"), "se"] == pytest.approx(result.mu.std(ddof=1))
+    assert table.loc[("mu", "percentile"), "se"] == pytest.approx(result.drawn["mu"].std(ddof=1))
     assert result.to_dict()["draws"] == 1999
 
 
@@ -154,8 +154,8 @@ def test_failed_replicates_are_counted_and_left_out() -> None:
         result = bootstrap(fit, 400, kind, seed=1)  # type: ignore[arg-type]
         assert 0 < result.failed < 400
         assert sum(result.failures.values()) == result.failed
-        assert len(result.mu) == 400 - result.failed
-        assert np.isfinite(result.mu).all()
+        assert len(result.drawn["mu"]) == 400 - result.failed
+        assert np.isfinite(result.drawn["mu"]).all()
         low, high = result.conf_int()
         assert 0 <= low <= high <= 1
 
@@ -190,8 +190,10 @@ def test_what_a_bootstrap_cannot_give() -> None:
 def test_the_same_seed_gives_the_same_replicates() -> None:
     for name in ("REML", "GLMM"):
         first, again = (bootstrap(cohorts(**MODELS[name]), 50, seed=4) for _ in range(2))
-        assert np.array_equal(first.mu, again.mu)
-        assert not np.array_equal(first.mu, bootstrap(cohorts(**MODELS[name]), 50, seed=5).mu)
+        assert np.array_equal(first.drawn["mu"], again.drawn["mu"])
+        assert not np.array_equal(
+            first.drawn["mu"], bootstrap(cohorts(**MODELS[name]), 50, seed=5).drawn["mu"]
+        )
 
 
 def test_bootstrap_intervals_cover() -> None:

@@ -109,7 +109,7 @@ def test_what_is_asked_afterwards_goes_through_the_model() -> None:
     drawn = fit.bootstrap(300, seed=3)
     low, high = drawn.conf_int()
     assert low < fit.estimate < high
-    assert drawn.mu.std() == pytest.approx(fit.se, rel=0.4)
+    assert drawn.drawn["mu"].std() == pytest.approx(fit.se, rel=0.4)
     with pytest.raises(UnsupportedError, match="it has rho"):
         drawn.conf_int("tau2")
     again = fit.bootstrap(40, kind="nonparametric", seed=3)

@@ -351,7 +351,7 @@ def test_cohorts_are_added_one_by_one_and_drawn_anew(options: dict[str, Any]) ->
     drawn = fit.bootstrap(60, seed=2)
     low, high = drawn.conf_int()
     assert low < fit.estimate < high
-    assert drawn.mu.std() == pytest.approx(fit.se, rel=0.4)
+    assert drawn.drawn["mu"].std() == pytest.approx(fit.se, rel=0.4)
     with pytest.raises(UnsupportedError, match="one cluster are not"):
         fit.bootstrap(60, kind="nonparametric")
 

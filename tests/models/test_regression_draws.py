@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from reference_values import counts
 
-from helpers.errors import MetaAnalysisError
+from helpers.engine.aftercare.resampled import BOOTSTRAP_METHODS, _draw, bootstrap
+from helpers.engine.distributions import expit
+from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool
 from helpers.models.regression import meta_regression
 from helpers.models.regression_result import RegressionResult
@@ -110,3 +112,149 @@ def test_one_mean_accumulates_as_a_pooled_result_does() -> None:
             expected = pooled[theirs].to_numpy()[1:]
             np.testing.assert_allclose(regression[ours], expected, rtol=1e-7, atol=1e-10)
         np.testing.assert_allclose(regression["Q"], pooled["Q"].iloc[1:], rtol=1e-9)
+
+
+# --- bootstrap ---------------------------------------------------------------------------------
+
+KINDS = ("parametric", "nonparametric")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_replicate_is_a_fit_of_its_own(name: str, kind: Any) -> None:
+    data = cohorts()
+    fit = fitted(data, **MODELS[name])
+    result = fit.bootstrap(40, kind, seed=5)
+    drawn = _draw(fit.core, fit, 40, kind, np.random.default_rng(5))
+    found, lost = 0, 0
+    for row in range(40):
+        if drawn.weights is not None:
+            again = data.iloc[np.repeat(np.arange(12), drawn.weights[row])].reset_index(drop=True)
+            again["name"] = [f"r{i}" for i in range(12)]
+        else:
+            again = data.copy()
+        if drawn.events is not None:
+            again["x"] = drawn.events[row]
+        try:
+            if drawn.y is None:
+                own = fitted(again, **MODELS[name])
+            else:
+                again = again.assign(y=drawn.y[row], v=fit.core.vi)
+                own = meta_regression(again, "size + group", yi="y", vi="v", **MODELS[name])
+        except MetaAnalysisError:
+            lost += 1
+            continue
+        assert own.converged
+        values = [result.drawn[name][found] for name in own.names]
+        np.testing.assert_allclose(values, own.estimates, rtol=1e-6, atol=1e-8)
+        errors = [result.se[name][found] for name in own.names]
+        np.testing.assert_allclose(errors, own.coefficients["se"], rtol=1e-5)
+        assert result.drawn["tau2"][found] == pytest.approx(own.tau2, rel=1e-5, abs=1e-8)
+        found += 1
+    assert (found, lost) == (40 - result.failed, result.failed)
+    assert found >= 35
+
+
+def test_draws_that_do_not_tell_the_coefficients_apart_are_counted_with_the_reason() -> None:
+    """One study alone has level b: about one draw of studies in three is without it."""
+    data = cohorts().assign(group=["b"] + ["a"] * 11)
+    for model in ("random", "glmm"):
+        fit = fitted(data, "group", model=model)
+        result = fit.bootstrap(300, "nonparametric", seed=2)
+        drawn = _draw(fit.core, fit, 300, "nonparametric", np.random.default_rng(2)).weights
+        assert drawn is not None
+        without = int((drawn[:, 0] == 0).sum())
+        assert result.failures == {
+            "the design has linearly dependent columns in these studies": without
+        }
+        assert result.failed == without > 60
+        assert len(result.drawn["tau2"]) == 300 - without
+
+
+def test_parametric_draws_have_a_mean_for_each_study() -> None:
+    fit = fitted(cohorts(), **MODELS["REML"])
+    y = _draw(fit.core, fit, 20_000, "parametric", np.random.default_rng(1)).y
+    assert y is not None
+    sd = np.sqrt(fit.core.vi + fit.tau2)
+    mean = fit.residuals["fitted"].to_numpy()
+    assert (np.abs(y.mean(axis=0) - mean) < 5 * sd / np.sqrt(20_000)).all()
+    assert y.std(axis=0) == pytest.approx(sd, rel=0.03)
+    glmm = fitted(cohorts(), **MODELS["GLMM"])
+    x = _draw(glmm.core, glmm, 20_000, "parametric", np.random.default_rng(1)).events
+    z, w = np.polynomial.hermite_e.hermegauss(60)
+    centre = glmm.residuals["fitted"].to_numpy()[:, None]
+    share = expit(centre + np.sqrt(glmm.tau2) * z) @ w / w.sum()
+    assert x is not None
+    assert x.mean(axis=0) / cohorts()["n"].to_numpy() == pytest.approx(share, rel=0.04)
+
+
+def test_intervals_of_coefficients_follow_their_definitions() -> None:
+    fit = fitted(cohorts(), **MODELS["REML"])
+    result = fit.bootstrap(1999, "nonparametric", seed=2)
+    assert result.quantities == (*fit.names, "tau2")
+    centre, se = fit.coefficients.loc["size", ["estimate", "se"]]
+    assert (result.observed["size"], result.observed_se["size"]) == (centre, se)
+    values = result.drawn["size"]
+    ends = np.quantile(values, [0.025, 0.975], method="weibull")
+    assert result.conf_int("size") == pytest.approx(ends)
+    assert result.conf_int("size", "basic") == pytest.approx(2 * centre - ends[::-1])
+    t = np.quantile((values - centre) / result.se["size"], [0.975, 0.025], method="weibull")
+    assert result.conf_int("size", "studentised") == pytest.approx(centre - se * t)
+    # the acceleration of BCa is that of the public table of deletion
+    gone = fit.leave_one_out()["size"]
+    spread = gone.mean() - gone
+    cubes = float((spread**3).sum() / (6 * (spread**2).sum() ** 1.5))
+    assert result.acceleration is not None
+    assert result.acceleration["size"] == pytest.approx(cubes, rel=1e-9)
+    table = result.summary_frame()
+    for name in fit.names:
+        assert list(table.loc[name].index) == list(BOOTSTRAP_METHODS)
+    assert "studentised" not in table.loc["tau2"].index
+    assert table[["display_lower", "display_upper"]].isna().all(axis=None)
+    # there is no scale of display for a coefficient
+    assert result.conf_int("size", scale="display") == result.conf_int("size", scale="model")
+    assert result.conf_int("tau2", "basic").lower >= 0.0
+    assert result.to_dict()["draws"] == 1999
+    assert "size" in repr(result)
+
+
+def test_the_regression_of_one_mean_draws_as_a_pooled_result_does() -> None:
+    data = cohorts()
+    for options in ({"model": "random", "ci_method": "wald"}, {"model": "glmm"}):
+        pooled = pool(events=data["x"], n=data["n"], study=data["name"], **options)
+        regression = fitted(data, "1", **options)
+        for kind in KINDS:
+            theirs, ours = (
+                pooled.bootstrap(60, kind, seed=3),
+                bootstrap(regression, 60, kind, seed=3),
+            )
+            for name, of in {"Intercept": "mu", "tau2": "tau2"}.items():
+                np.testing.assert_allclose(ours.drawn[name], theirs.drawn[of], rtol=1e-5, atol=1e-7)
+            same = theirs.conf_int("mu", scale="model")
+            assert ours.conf_int("Intercept") == pytest.approx(same, rel=1e-6)
+
+
+def test_the_same_seed_draws_the_same_coefficients_and_rates_take_part() -> None:
+    data = cohorts().assign(t=cohorts()["n"] / 2)
+    fit = meta_regression(data, "size", events="x", time="t", measure="log-rate")
+    assert fit.model == "glmm"
+    first, again, other = (fit.bootstrap(30, seed=s) for s in (4, 4, 5))
+    assert np.array_equal(first.drawn["size"], again.drawn["size"])
+    assert not np.array_equal(first.drawn["size"], other.drawn["size"])
+    assert first.failed == 0
+
+
+def test_what_the_bootstrap_of_a_regression_cannot_give() -> None:
+    data = cohorts().assign(centre=np.arange(12) // 2)
+    with pytest.raises(UnsupportedError, match="without cluster="):
+        fitted(data, cluster="centre", **MODELS["REML"]).bootstrap(50)
+    with pytest.raises(UnsupportedError, match="another name"):
+        fitted(data.rename(columns={"size": "tau2"}), "tau2", **MODELS["REML"]).bootstrap(50)
+    drawn = fitted(data, **MODELS["REML"]).bootstrap(50)
+    for arguments in ({}, {"quantity": "I2"}, {"quantity": "size", "method": "bca"}):
+        with pytest.raises(UnsupportedError):
+            drawn.conf_int(**arguments)
+    common = fitted(data, **MODELS["common"]).bootstrap(50)
+    assert common.quantities == ("Intercept", "size", "group[T.b]")
+    with pytest.raises(UnsupportedError, match="common-effect"):
+        common.conf_int("tau2")

@@ -103,10 +103,10 @@ def test_everything_that_fits_again_keeps_a_given_variance() -> None:
     assert (fit.gosh(min_size=3).tau2 == GIVEN).all()
     assert (fit.influence().tau2_deleted == GIVEN).all()
     draws = fit.bootstrap(200, seed=1)
-    assert set(np.unique(draws.tau2)) == {GIVEN}
+    assert set(np.unique(draws.drawn["tau2"])) == {GIVEN}
     assert draws.quantities == ("mu",)
     # a mean with known variances is normal: the parametric bootstrap finds its standard error
-    assert draws.mu.std() == pytest.approx(fit.se_model, rel=0.15)
+    assert draws.drawn["mu"].std() == pytest.approx(fit.se_model, rel=0.15)
 
 
 def test_the_interval_of_a_shared_variance_is_that_of_all_groups() -> None:

@@ -1,4 +1,4 @@
-r"""Bootstrap of a pooled result, for every model.
+r"""Bootstrap of a pooled result, for every model, and of a meta-regression.
 
 All replicates are fitted in batches, with tau2 estimated anew in each (van den Noortgate and
 Onghena 2005, doi:10.3758/BF03206394). *Parametric*: new effects
@@ -6,17 +6,19 @@ Onghena 2005, doi:10.3758/BF03206394). *Parametric*: new effects
 :math:`\theta_i^* \sim N(\hat\mu, \hat\tau^2)` and new events given them. *Nonparametric*: studies
 drawn with replacement. Intervals: percentile, basic, BCa (Efron 1987,
 doi:10.1080/01621459.1987.10478410; nonparametric only, acceleration from leave-one-out) and, for
-the mean, studentised; quantiles interpolate order statistics at p(R + 1) (Davison and Hinkley 1997,
-doi:10.1017/CBO9780511802843).
+the mean, studentised. In a regression :math:`x_i'\hat\beta` is in the place of :math:`\hat\mu`,
+and each coefficient has what the mean has. Quantiles interpolate order statistics at p(R + 1)
+(Davison and Hinkley 1997, doi:10.1017/CBO9780511802843).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import Array, generator, level_of, one_of, whole_number
@@ -25,8 +27,10 @@ from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
 from ..effects import get_measure
 from ..json_values import picked, plain
-from ..model import Drawn, Fitted, Model, Progress, model_of
+from ..model import Drawn, Fitted, FittedRegression, Model, Progress, model_of
+from ..model.coefficients import RegressionRefits, refuse_names
 from ..model.fits import Refits
+from ..model.units import units_of
 from ..normal.intervals import Interval
 from ..options import BETA_BINOMIAL
 from ..shown import Row, Shown, with_interval
@@ -34,12 +38,13 @@ from .sign_flips import permutation_test
 
 #: Interval methods for each bootstrapped quantity.
 BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")
-_BOUNDS = {"mu": (-np.inf, np.inf), "tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
+#: Ends of the range of what is not a mean.
+_BOUNDS = {"tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BootstrapResult(Shown):
-    """Replicates of a pooled result and intervals from them."""
+    """Replicates of a pooled result, or of a meta-regression, and intervals from them."""
 
     kind: str  # {"parametric", "nonparametric"}
     draws: int  # Replicates made
@@ -47,54 +52,67 @@ class BootstrapResult(Shown):
     failures: dict[str, int]  # Reason -> number of failed replicates
     seed: int
     level: float
-    #: Replicates on the model scale (I2 in percent; beta-binomial: `tau2` is rho, I2 NaN), shape
-    #: (draws - failed,)
-    mu: Array
-    se: Array
-    tau2: Array
-    I2: Array
-    observed: dict[str, float]  # The original `mu`, `se`, `tau2` and `I2`
-    #: Acceleration of `mu`, `tau2` and `I2` from leave-one-out (nonparametric only)
+    #: Replicates on the model scale, each of shape (draws - failed,): `mu`, `tau2` and `I2`
+    #: (percent; beta-binomial: `tau2` is rho, I2 NaN), or `tau2` and the coefficients by name
+    drawn: dict[str, Array]
+    se: dict[str, Array]  # Standard errors of `mu`, or of the coefficients, in the replicates
+    observed: dict[str, float]  # The original values by the names of `drawn`
+    observed_se: dict[str, float]  # And standard errors by the names of `se`
+    #: Acceleration of each of `drawn` from leave-one-out (nonparametric only)
     acceleration: dict[str, float] | None
-    fit: Fitted  # The original result
+    fit: Fitted | FittedRegression  # The original result
 
     def _said(self) -> Iterator[Row]:
         failed = f"; {self.failed} failed" if self.failed else ""
         yield "draws", f"{printing.count(self.draws)} ({self.kind}, seed {self.seed}{failed})"
-        options = self.fit.core.options
         unit: printing.Unit = "number"
-        if get_measure(options.measure).kind == "proportion":
+        if get_measure(self.fit.core.options.measure).kind == "proportion":
             unit = "percent"
-        centre = self.fit.to_display(self.observed["mu"])
-        yield "estimate", with_interval(centre, self.conf_int(), self.level, unit)
+        for name in self.se:
+            if self._pooled:
+                row, centre = "estimate", self._shown(self.observed["mu"])
+            else:
+                row, centre, unit = printing.readable(name), self.observed[name], "number"
+            yield row, with_interval(centre, self.conf_int(name), self.level, unit)
         if "tau2" in self.quantities:
             yield "τ²", with_interval(self.observed["tau2"], self.conf_int("tau2"), self.level)
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """What the model estimates: mu, and tau2 and I2 unless tau2 is known."""
+        """What the model estimates: mu (coefficients), and tau2 and I2 unless tau2 is known."""
         options = self.fit.core.options
         known = options.model in ("common", BETA_BINOMIAL) or options.tau2 is not None
-        return ("mu",) if known else tuple(_BOUNDS)
+        return tuple(self.se if known else self.drawn)
+
+    @property
+    def _pooled(self) -> bool:
+        """Whether there is one mean, which has a scale of display."""
+        return not self.fit.core.moderated
+
+    def _shown(self, value: float) -> float:
+        """Turn the mean into what is displayed."""
+        return cast("Fitted", self.fit).to_display(value)
 
     def conf_int(
         self,
-        quantity: Literal["mu", "tau2", "I2"] = "mu",
+        quantity: str = "mu",
         method: str = "percentile",
         *,
         scale: Literal["display", "model"] = "display",
         level: float | None = None,
     ) -> Interval:
-        """Bootstrap interval of the pooled effect, of tau2 or of I2.
+        """Bootstrap interval of the pooled effect, of a coefficient, of tau2 or of I2.
 
         Parameters
         ----------
-        quantity : {"mu", "tau2", "I2"}
+        quantity : str
+            "mu" (default), "tau2" or "I2"; of a regression the name of a coefficient, or "tau2".
         method : {"percentile", "basic", "bca", "studentised"}
-            "bca" needs nonparametric draws, "studentised" is for "mu". Basic limits of tau2 and
-            I2 are cut at the ends of their range.
+            "bca" needs nonparametric draws, "studentised" is for "mu" and coefficients. Basic
+            limits of tau2 and I2 are cut at the ends of their range.
         scale : {"display", "model"}
-            For "mu": intervals are made on the model scale and turned back.
+            For "mu": intervals are made on the model scale and turned back. Coefficients have the
+            model scale alone.
         level : float, optional
             Default: the level of the fit.
 
@@ -104,7 +122,7 @@ class BootstrapResult(Shown):
             A combination that is not defined.
         """
         level = self.level if level is None else level
-        if quantity in _BOUNDS and quantity not in self.quantities:
+        if quantity in self.drawn and quantity not in self.quantities:
             model = self.fit.core.options.model
             if model == BETA_BINOMIAL:
                 raise UnsupportedError(f"a beta-binomial model has no {quantity}; it has rho")
@@ -112,34 +130,38 @@ class BootstrapResult(Shown):
                 f"{'a common-effect model' if model == 'common' else 'a known tau2'} has "
                 f"no bootstrap interval of {quantity}: variation between studies is not estimated"
             )
-        one_of("quantity", quantity, _BOUNDS)
+        one_of("quantity", quantity, tuple(self.drawn))
         one_of("method", method, BOOTSTRAP_METHODS)
         level = level_of(level)
         one_of("scale", scale, ("display", "model"))
         low, high = self._limits(quantity, method, np.array([0.5 - level / 2, 0.5 + level / 2]))
-        if quantity == "mu" and scale == "display":
-            return Interval(self.fit.to_display(low), self.fit.to_display(high))
+        if self._pooled and quantity == "mu" and scale == "display":
+            return Interval(self._shown(low), self._shown(high))
         return Interval(low, high)
 
     def _limits(self, quantity: str, method: str, tail: Array) -> tuple[float, float]:
-        values, centre = getattr(self, quantity), self.observed[quantity]
+        values, centre = self.drawn[quantity], self.observed[quantity]
         if method == "studentised":
-            if quantity != "mu":
-                raise UnsupportedError("the studentised interval is defined for mu")
-            if not (self.se > 0).all():
+            if quantity not in self.se:
+                raise UnsupportedError(
+                    f"the studentised interval is defined for {printing.listing(self.se)}"
+                )
+            se = self.se[quantity]
+            if not (se > 0).all():
                 raise UnsupportedError(
                     "the studentised interval needs positive standard errors; replicates in "
                     "which all effects are equal have none"
                 )
-            t = np.quantile((values - centre) / self.se, tail[::-1], method="weibull")
-            limits = centre - self.observed["se"] * t
+            t = np.quantile((values - centre) / se, tail[::-1], method="weibull")
+            limits = centre - self.observed_se[quantity] * t
         elif method == "bca":
             limits = np.quantile(values, self._bca_levels(quantity, tail), method="weibull")
         else:
             limits = np.quantile(values, tail, method="weibull")
             if method == "basic":
                 limits = 2.0 * centre - limits[::-1]
-        low, high = np.clip(limits, *_BOUNDS[quantity])
+        ends = (-np.inf, np.inf) if quantity in self.se else _BOUNDS[quantity]
+        low, high = np.clip(limits, *ends)
         return float(low), float(high)
 
     def _bca_levels(self, quantity: str, tail: Array) -> Array:
@@ -148,7 +170,7 @@ class BootstrapResult(Shown):
                 "the BCa interval takes its acceleration from leave-one-out and is defined for "
                 "kind='nonparametric'"
             )
-        values, centre = getattr(self, quantity), self.observed[quantity]
+        values, centre = self.drawn[quantity], self.observed[quantity]
         # Ties with the estimate (tau2 = 0 is common) count half.
         below = float(np.mean(values < centre) + 0.5 * np.mean(values == centre))
         if not 0.0 < below < 1.0:
@@ -167,17 +189,18 @@ class BootstrapResult(Shown):
         -------
         DataFrame
             Index (`quantity`, `method`); columns `estimate`, `bias`, `se` (model scale), `lower`,
-            `upper` (model scale) and, for mu, `display_lower`, `display_upper`.
+            `upper` (model scale) and, for mu, `display_lower`, `display_upper` (else NaN).
         """
         rows = []
         for quantity in self.quantities:
-            values, centre = getattr(self, quantity), self.observed[quantity]
+            values, centre = self.drawn[quantity], self.observed[quantity]
             for method in BOOTSTRAP_METHODS:
                 try:
-                    limits = self.conf_int(quantity, method, scale="model")  # type: ignore[arg-type]
+                    limits = self.conf_int(quantity, method, scale="model")
                 except UnsupportedError:  # not defined for this quantity, or these draws
                     continue
-                shown = self.conf_int("mu", method) if quantity == "mu" else (np.nan, np.nan)
+                mean = self._pooled and quantity == "mu"
+                shown = self.conf_int("mu", method) if mean else (np.nan, np.nan)
                 about = float(values.mean()) - centre, float(values.std(ddof=1))
                 rows.append((quantity, method, centre, *about, *limits, *shown))
         columns = ["quantity", "method", "estimate", "bias", "se", "lower", "upper"]
@@ -190,28 +213,60 @@ class BootstrapResult(Shown):
         return plain(about | {"intervals": self.summary_frame()})
 
 
-def _draw(model: Model, fit: Fitted, draws: int, kind: str, rng: np.random.Generator) -> Drawn:
+def _draw(
+    model: Model, fit: Fitted | FittedRegression, draws: int, kind: str, rng: np.random.Generator
+) -> Drawn:
     """Make new data for every replicate."""
     if kind == "nonparametric":
         k = model.k
         return Drawn(weights=rng.multinomial(k, np.full(k, 1.0 / k), size=draws))
     shared = getattr(fit, "sigma2_between", 0.0)
-    return model.simulate(fit.mu, fit.tau2, rng, draws, shared)
+    if model.moderated:
+        mean: float | Array = model.X @ cast("FittedRegression", fit).estimates
+    else:
+        mean = cast("Fitted", fit).mu
+    return model.simulate(mean, fit.tau2, rng, draws, shared)
+
+
+def _values(refits: Refits | RegressionRefits, names: tuple[str, ...]) -> dict[str, Array]:
+    """Replicates of each quantity; `names` are those of the coefficients."""
+    if isinstance(refits, RegressionRefits):
+        return dict(zip(names, refits.beta.T, strict=True)) | {"tau2": refits.tau2}
+    return picked(refits, "mu tau2 I2")
+
+
+def _errors(refits: Refits | RegressionRefits, names: tuple[str, ...]) -> dict[str, Array]:
+    """Return standard errors of the mean, or of the coefficients."""
+    if isinstance(refits, RegressionRefits):
+        return dict(zip(names, refits.se.T, strict=True))
+    return {"mu": refits.se}
+
+
+def _observed(fit: Fitted | FittedRegression) -> tuple[dict[str, float], dict[str, float]]:
+    """Original values of all quantities, and standard errors of the mean or the coefficients."""
+    if fit.core.moderated:
+        own = cast("FittedRegression", fit)
+        values = dict(zip(own.names, map(float, own.estimates), strict=True)) | {"tau2": fit.tau2}
+        errors = np.sqrt(np.diagonal(own.covariance))
+        return values, dict(zip(own.names, map(float, errors), strict=True))
+    pooled = cast("Fitted", fit)
+    values = {"mu": pooled.mu, "tau2": pooled.tau2, "I2": pooled.heterogeneity.I2}
+    return values, {"mu": pooled.se}
 
 
 def bootstrap(
-    fit: Fitted,
+    fit: Fitted | FittedRegression,
     draws: int = 2000,
     kind: Literal["parametric", "nonparametric"] = "parametric",
     *,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> BootstrapResult:
-    """Bootstrap the pooled effect, tau2 and I2.
+    """Bootstrap the pooled effect, tau2 and I2, or the coefficients of a regression and tau2.
 
     Parameters
     ----------
-    fit : Fitted
+    fit : Fitted or FittedRegression
         Any model; at least 2 included studies.
     draws : int, default 2000
     kind : {"parametric", "nonparametric"}
@@ -223,12 +278,14 @@ def bootstrap(
     Returns
     -------
     BootstrapResult
-        Failed replicates (for instance: no event in any study) are counted and left out.
+        Failed replicates (for instance: no event in any study, or studies that do not tell the
+        coefficients apart) are counted and left out.
 
     Raises
     ------
     UnsupportedError
-        Fewer than 2 studies, fewer than 20 draws, an unknown kind, or a fit that did not converge.
+        Fewer than 2 studies, fewer than 20 draws, an unknown kind, a fit that did not converge, or
+        a regression with ``cluster=``.
     ConvergenceError
         Fewer than 20 replicates could be fitted.
 
@@ -248,7 +305,15 @@ def bootstrap(
     """
     one_of("kind", kind, ("parametric", "nonparametric"))
     draws = whole_number("draws", draws, 20)
-    model = model_of(fit, "the bootstrap")
+    model = model_of(fit, "the bootstrap", moderators=True)
+    names: tuple[str, ...] = ()
+    if model.moderated:
+        names = refuse_names(cast("FittedRegression", fit), _BOUNDS, "the bootstrap")
+        if cast("FittedRegression", fit).cluster is not None:
+            raise UnsupportedError(
+                "the bootstrap of a regression draws studies, or their effects, as if they were "
+                "independent, which those of one cluster are not; take a fit without cluster="
+            )
     if kind == "nonparametric" and model.clusters is not None:
         raise UnsupportedError(
             "kind='nonparametric' draws studies as if they were independent, which those of one "
@@ -256,7 +321,8 @@ def bootstrap(
         )
     rng = generator(seed)
     drawn = _draw(model, fit, draws, kind, rng)
-    refits = model.fit(drawn.weights, y=drawn.y, events=drawn.events, progress=progress)
+    refit = model.fit_coefficients if model.moderated else model.fit
+    refits = refit(drawn.weights, y=drawn.y, events=drawn.events, progress=progress)
     sound = refits.converged
     if int(sound.sum()) < 20:
         raise ConvergenceError(
@@ -265,7 +331,10 @@ def bootstrap(
         )
     acceleration = None
     if kind == "nonparametric":
-        acceleration = _acceleration(model.without_each())
+        rest = units_of(model.data).rest
+        gone = model.fit_coefficients(rest) if model.moderated else model.without_each()
+        acceleration = _acceleration(_values(gone, names), gone.converged)
+    observed, observed_se = _observed(fit)
     return BootstrapResult(
         kind=kind,
         draws=draws,
@@ -273,21 +342,20 @@ def bootstrap(
         failures=refits.failures(),
         seed=seed,
         level=model.options.level,
-        mu=refits.mu[sound],
-        se=refits.se[sound],
-        tau2=refits.tau2[sound],
-        I2=refits.I2[sound],
-        observed={"mu": fit.mu, "se": fit.se, "tau2": fit.tau2, "I2": fit.heterogeneity.I2},
+        drawn={name: values[sound] for name, values in _values(refits, names).items()},
+        se={name: values[sound] for name, values in _errors(refits, names).items()},
+        observed=observed,
+        observed_se=observed_se,
         acceleration=acceleration,
         fit=fit,
     )
 
 
-def _acceleration(gone: Refits) -> dict[str, float]:
+def _acceleration(gone: dict[str, Array], converged: NDArray[np.bool_]) -> dict[str, float]:
     """Acceleration of each quantity from its leave-one-out values."""
     out = {}
-    for name in _BOUNDS:
-        values = getattr(gone, name)[gone.converged]
+    for name, left in gone.items():
+        values = left[converged]
         spread = values.mean() - values if values.size else np.zeros(1)
         square = float((spread**2).sum())
         out[name] = float((spread**3).sum()) / (6.0 * square**1.5) if square > 0 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
+from ...errors import UnsupportedError
 from ..counts.inference import heterogeneity_tests
 from ..counts.optimise import FitStatus
 from ..normal.fit import RegressionFit
@@ -17,7 +19,7 @@ from ..summaries import i2_and_h2
 from .fits import Counts, failures_of, ratio
 
 if TYPE_CHECKING:
-    from .core import Model
+    from .core import FittedRegression, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,16 @@ def variance_factor(scale: Array, ci_method: str) -> Array:
     if not ci_method.startswith("knapp-hartung"):
         return np.ones_like(scale)
     return np.maximum(scale, 1.0) if ci_method.endswith("max1") else scale
+
+
+def refuse_names(fit: FittedRegression, taken: Collection[str], what: str) -> tuple[str, ...]:
+    """Give the names of the coefficients, none of which may be that of another column."""
+    for name in fit.names:
+        if name in taken:
+            raise UnsupportedError(
+                f"{what} has a column {name!r} of its own; give the moderator another name"
+            )
+    return fit.names
 
 
 def _told(model: Model, fit: RegressionFit, q: Array, vt: Array) -> RegressionRefits:

@@ -497,6 +497,10 @@ class FittedRegression(Protocol):
         """Percent for each row of the data."""
 
     @property
+    def covariance(self) -> Array:
+        """Their covariance under the `ci_method`, shape (p, p)."""
+
+    @property
     def moderators(self) -> pd.DataFrame:
         """Moderators of all rows given."""
         ...
