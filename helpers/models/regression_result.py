@@ -11,6 +11,7 @@ import numpy as np
 from .. import printing
 from ..arguments import Array
 from ..door import pd
+from ..engine.aftercare.all_subsets import GoshResult, gosh
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
 from ..engine.aftercare.resampled import BootstrapResult, bootstrap
 from ..engine.distributions import chi2_sf
@@ -305,6 +306,43 @@ class RegressionResult(Coefficients):
         True
         """
         return bootstrap(self, draws, kind, seed=seed, progress=progress)
+
+    def gosh(
+        self,
+        subsets: str | int = "all",
+        *,
+        min_size: int | None = None,
+        seed: int = 1,
+        progress: Progress | None = None,
+    ) -> GoshResult:
+        """Fit the regression to every subset of the studies, or to a sample of the subsets.
+
+        Parameters
+        ----------
+        subsets, seed, progress
+            As in `helpers.aftercare.gosh`.
+        min_size : int, optional
+            Fewest studies of a subset. Default, and least: one more than there are coefficients.
+
+        Returns
+        -------
+        GoshResult
+            Its `frame()` has a column for each coefficient, and tau2, I2 and Q of the residual
+            heterogeneity; ``coefficient(name)`` is what summaries and ``plots.gosh`` take.
+            Subsets whose studies do not tell the coefficients apart are counted in `failures`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from helpers import meta_regression
+        >>> data = pd.DataFrame(
+        ...     {"y": [0.1, 0.4, 0.9, 1.1, 1.4], "v": [0.1] * 5, "x": [0, 0, 0, 1, 1]}
+        ... )
+        >>> subsets = meta_regression(data, "x", yi="y", vi="v").gosh()
+        >>> len(subsets), list(subsets.failures.values())
+        (16, [1])
+        """
+        return gosh(self, subsets, min_size=min_size, seed=seed, progress=progress)
 
     # --- intervals and predictions ------------------------------------------------------------
 

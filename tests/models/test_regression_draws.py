@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from reference_values import counts
+import reference_values
+from reference_values import COLUMNS, by_inverse_variance, counts, study_table
 
+from helpers import printing
 from helpers.engine.aftercare.resampled import BOOTSTRAP_METHODS, _draw, bootstrap
 from helpers.engine.distributions import expit
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool
 from helpers.models.regression import meta_regression
 from helpers.models.regression_result import RegressionResult
+from helpers.views import plots
 
 #: Both families, two estimators of tau2 and three tests.
 MODELS: dict[str, dict[str, Any]] = {
@@ -32,13 +38,13 @@ MODELS: dict[str, dict[str, Any]] = {
 def cohorts(k: int = 12) -> pd.DataFrame:
     """Cohorts with a continuous moderator and a factor."""
     x, n = counts()
-    size = np.random.default_rng(5).normal(size=k)
+    z = np.random.default_rng(5).normal(size=k)
     names = [f"c{i}" for i in range(k)]
     factor = np.resize(["a", "b", "b", "a"], k)
-    return pd.DataFrame({"x": x[:k], "n": n[:k], "size": size, "group": factor, "name": names})
+    return pd.DataFrame({"x": x[:k], "n": n[:k], "z": z, "group": factor, "name": names})
 
 
-def fitted(data: pd.DataFrame, formula: str = "size + group", **options: Any) -> RegressionResult:
+def fitted(data: pd.DataFrame, formula: str = "z + group", **options: Any) -> RegressionResult:
     return meta_regression(data, formula, events="x", n="n", study="name", **options)
 
 
@@ -58,8 +64,8 @@ def same(row: pd.Series, own: RegressionResult, *, robust: bool = False) -> None
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_step_of_an_accumulation_is_a_fit_of_its_own(name: str) -> None:
-    data = cohorts().sort_values("size", ascending=False)
-    table = fitted(cohorts(), **MODELS[name]).cumulative("size", ascending=False)
+    data = cohorts().sort_values("z", ascending=False)
+    table = fitted(cohorts(), **MODELS[name]).cumulative("z", ascending=False)
     assert table.index.to_list() == data["name"].to_list()
     for step in range(len(data)):
         first, row = data.iloc[: step + 1], table.iloc[step]
@@ -80,7 +86,7 @@ def test_the_order_of_an_accumulation() -> None:
     assert plain.index.to_list() == list(fit.labels) == named.index.to_list()[::-1]
     # the last step holds all studies, in whatever order they came
     pd.testing.assert_series_equal(plain.iloc[-1], named.iloc[-1], check_names=False)
-    pd.testing.assert_frame_equal(fit.cumulative(by="size"), fit.cumulative(by=cohorts()["size"]))
+    pd.testing.assert_frame_equal(fit.cumulative(by="z"), fit.cumulative(by=cohorts()["z"]))
     with pytest.raises(MetaAnalysisError, match="not a column of the studies"):
         fit.cumulative(by="year")
 
@@ -140,7 +146,7 @@ def test_every_replicate_is_a_fit_of_its_own(name: str, kind: Any) -> None:
                 own = fitted(again, **MODELS[name])
             else:
                 again = again.assign(y=drawn.y[row], v=fit.core.vi)
-                own = meta_regression(again, "size + group", yi="y", vi="v", **MODELS[name])
+                own = meta_regression(again, "z + group", yi="y", vi="v", **MODELS[name])
         except MetaAnalysisError:
             lost += 1
             continue
@@ -192,30 +198,30 @@ def test_intervals_of_coefficients_follow_their_definitions() -> None:
     fit = fitted(cohorts(), **MODELS["REML"])
     result = fit.bootstrap(1999, "nonparametric", seed=2)
     assert result.quantities == (*fit.names, "tau2")
-    centre, se = fit.coefficients.loc["size", ["estimate", "se"]]
-    assert (result.observed["size"], result.observed_se["size"]) == (centre, se)
-    values = result.drawn["size"]
+    centre, se = fit.coefficients.loc["z", ["estimate", "se"]]
+    assert (result.observed["z"], result.observed_se["z"]) == (centre, se)
+    values = result.drawn["z"]
     ends = np.quantile(values, [0.025, 0.975], method="weibull")
-    assert result.conf_int("size") == pytest.approx(ends)
-    assert result.conf_int("size", "basic") == pytest.approx(2 * centre - ends[::-1])
-    t = np.quantile((values - centre) / result.se["size"], [0.975, 0.025], method="weibull")
-    assert result.conf_int("size", "studentised") == pytest.approx(centre - se * t)
+    assert result.conf_int("z") == pytest.approx(ends)
+    assert result.conf_int("z", "basic") == pytest.approx(2 * centre - ends[::-1])
+    t = np.quantile((values - centre) / result.se["z"], [0.975, 0.025], method="weibull")
+    assert result.conf_int("z", "studentised") == pytest.approx(centre - se * t)
     # the acceleration of BCa is that of the public table of deletion
-    gone = fit.leave_one_out()["size"]
+    gone = fit.leave_one_out()["z"]
     spread = gone.mean() - gone
     cubes = float((spread**3).sum() / (6 * (spread**2).sum() ** 1.5))
     assert result.acceleration is not None
-    assert result.acceleration["size"] == pytest.approx(cubes, rel=1e-9)
+    assert result.acceleration["z"] == pytest.approx(cubes, rel=1e-9)
     table = result.summary_frame()
     for name in fit.names:
         assert list(table.loc[name].index) == list(BOOTSTRAP_METHODS)
     assert "studentised" not in table.loc["tau2"].index
     assert table[["display_lower", "display_upper"]].isna().all(axis=None)
     # there is no scale of display for a coefficient
-    assert result.conf_int("size", scale="display") == result.conf_int("size", scale="model")
+    assert result.conf_int("z", scale="display") == result.conf_int("z", scale="model")
     assert result.conf_int("tau2", "basic").lower >= 0.0
     assert result.to_dict()["draws"] == 1999
-    assert "size" in repr(result)
+    assert "z" in repr(result)
 
 
 def test_the_regression_of_one_mean_draws_as_a_pooled_result_does() -> None:
@@ -236,11 +242,11 @@ def test_the_regression_of_one_mean_draws_as_a_pooled_result_does() -> None:
 
 def test_the_same_seed_draws_the_same_coefficients_and_rates_take_part() -> None:
     data = cohorts().assign(t=cohorts()["n"] / 2)
-    fit = meta_regression(data, "size", events="x", time="t", measure="log-rate")
+    fit = meta_regression(data, "z", events="x", time="t", measure="log-rate")
     assert fit.model == "glmm"
     first, again, other = (fit.bootstrap(30, seed=s) for s in (4, 4, 5))
-    assert np.array_equal(first.drawn["size"], again.drawn["size"])
-    assert not np.array_equal(first.drawn["size"], other.drawn["size"])
+    assert np.array_equal(first.drawn["z"], again.drawn["z"])
+    assert not np.array_equal(first.drawn["z"], other.drawn["z"])
     assert first.failed == 0
 
 
@@ -249,12 +255,145 @@ def test_what_the_bootstrap_of_a_regression_cannot_give() -> None:
     with pytest.raises(UnsupportedError, match="without cluster="):
         fitted(data, cluster="centre", **MODELS["REML"]).bootstrap(50)
     with pytest.raises(UnsupportedError, match="another name"):
-        fitted(data.rename(columns={"size": "tau2"}), "tau2", **MODELS["REML"]).bootstrap(50)
+        fitted(data.rename(columns={"z": "tau2"}), "tau2", **MODELS["REML"]).bootstrap(50)
     drawn = fitted(data, **MODELS["REML"]).bootstrap(50)
-    for arguments in ({}, {"quantity": "I2"}, {"quantity": "size", "method": "bca"}):
+    for arguments in ({}, {"quantity": "I2"}, {"quantity": "z", "method": "bca"}):
         with pytest.raises(UnsupportedError):
             drawn.conf_int(**arguments)
     common = fitted(data, **MODELS["common"]).bootstrap(50)
-    assert common.quantities == ("Intercept", "size", "group[T.b]")
+    assert common.quantities == ("Intercept", "z", "group[T.b]")
     with pytest.raises(UnsupportedError, match="common-effect"):
         common.conf_int("tau2")
+
+
+# --- subsets -----------------------------------------------------------------------------------
+
+
+def test_subsets_agree_with_metafor() -> None:
+    """R gives nothing for the same subsets: one level of the factor, or one year in a level."""
+    values = Path(reference_values.__file__).with_name("gosh_r.json")
+    reference = json.loads(values.read_text(encoding="utf-8"))
+    data, compared = study_table().iloc[26:34], 0
+    for method in ("REML", "DL", "EE"):
+        options: dict[str, Any] = {"model": "common"} if method == "EE" else {"tau2_method": method}
+        fit = by_inverse_variance(data, "Setting + I(year - 2020)", **COLUMNS, **options)
+        found = fit.gosh()
+        table = found.frame().set_axis(["".join(map(str, row)) for row in found.member.astype(int)])
+        theirs = pd.DataFrame(reference[method]).set_index("member").reindex(table.index)
+        assert len(table) == 163
+        assert (theirs["tau2"].notna() == found.converged).all()
+        assert sum(found.failures.values()) == 10
+        sound = found.converged
+        pairs = {"intrcpt": "Intercept", "SettingRW": "Setting[T.RW]"}
+        pairs |= {"I.year...2020.": "I(year - 2020)", "QE": "Q", "tau2": "tau2", "I2": "I2"}
+        for r, ours in pairs.items():
+            a, b = table.loc[sound, ours].to_numpy(), theirs.loc[sound, r].to_numpy(dtype=float)
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10, err_msg=f"{method} {r}")
+            compared += a.size
+        assert (table["size"] == theirs["k"]).all()
+    assert compared == 3 * 6 * 153
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_subset_is_a_fit_of_its_own(name: str) -> None:
+    data = cohorts(6)
+    fit = fitted(data, **MODELS[name])
+    result = fit.gosh()
+    table = result.frame()
+    assert list(table) == ["size", *fit.names, "tau2", "I2", "Q", "converged"]
+    assert result.min_size == 4  # one more than the coefficients
+    assert len(table) == result.total == 15 + 6 + 1
+    seen = 0
+    for size in (4, 5, 6):
+        for subset in combinations(range(6), size):
+            (at,) = np.flatnonzero((result.member == np.isin(np.arange(6), subset)).all(axis=1))
+            row = table.iloc[at]
+            seen += 1
+            try:
+                own = fitted(data.iloc[list(subset)], **MODELS[name])
+            except MetaAnalysisError:
+                assert not row["converged"]
+                continue
+            assert row["converged"]
+            found = row[list(own.names)].astype(float)
+            np.testing.assert_allclose(found, own.estimates, rtol=1e-6, atol=1e-8)
+            assert row["tau2"] == pytest.approx(own.tau2, rel=1e-5, abs=1e-8)
+            assert row["Q"] == pytest.approx(own.heterogeneity.Q, rel=1e-8, abs=1e-10)
+            assert row["I2"] == pytest.approx(own.heterogeneity.I2, rel=1e-5, abs=1e-6)
+    assert seen == 22
+    assert sum(result.failures.values()) == int((~result.converged).sum())
+
+
+def test_the_regression_of_one_mean_has_the_subsets_of_a_pooled_result() -> None:
+    data = cohorts(7)
+    for options in ({"model": "random", "ci_method": "wald"}, {"model": "glmm"}):
+        theirs = pool(events=data["x"], n=data["n"], study=data["name"], **options).gosh()
+        ours = fitted(data, "1", **options).gosh()
+        assert (ours.member == theirs.member).all()
+        np.testing.assert_allclose(theirs.displayed["mu"], expit(theirs.effects["mu"]))
+        assert list(ours.frame()) == ["size", "Intercept", "tau2", "I2", "Q", "converged"]
+        for name in ("mu", "tau2", "Q", "I2"):
+            a, b = getattr(ours, name), getattr(theirs, name)
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+        expected = theirs.summary_frame()["separation"]
+        np.testing.assert_allclose(ours.summary_frame()["separation"], expected, rtol=1e-6)
+
+
+def test_the_order_of_studies_does_not_matter_to_subsets() -> None:
+    data = cohorts(7)
+    for name in ("REML", "GLMM"):
+        forth, back = (fitted(one, **MODELS[name]).gosh() for one in (data, data.iloc[::-1]))
+        mirrored = {tuple(row): at for at, row in enumerate(back.member[:, ::-1].tolist())}
+        at = [mirrored[tuple(row)] for row in forth.member.tolist()]
+        again = back.frame().iloc[at]
+        np.testing.assert_array_equal(forth.converged, again["converged"])
+        for column in ("z", "tau2", "Q"):
+            np.testing.assert_allclose(forth.frame()[column], again[column], rtol=1e-6, atol=1e-8)
+
+
+def test_chunks_do_not_matter_to_coefficients(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = {name: fitted(cohorts(8), **MODELS[name]) for name in ("REML", "GLMM")}
+    whole = {name: fit.gosh() for name, fit in fits.items()}
+    monkeypatch.setattr("helpers.engine.model.core._CELLS", 100)
+    seen: list[tuple[int, int]] = []
+    for name, fit in fits.items():
+        parts = fit.gosh(progress=lambda done, of: seen.append((done, of)))
+        assert parts.failures == whole[name].failures
+        pd.testing.assert_frame_equal(parts.frame(), whole[name].frame(), rtol=1e-7, atol=1e-9)
+    assert seen[-1] == (163, 163)
+    assert len(seen) == 2 * -(-163 // (100 // 8))
+
+
+def test_one_coefficient_of_the_subsets_is_summarised_and_drawn() -> None:
+    fit = fitted(cohorts(8), **MODELS["REML"])
+    result = fit.gosh(60, min_size=5, seed=3)
+    assert (result.sampled, len(result), result.total) == (True, 60, 93)
+    for refused in (result.summary_frame, result.clouds, lambda: plots.gosh(result)):
+        with pytest.raises(UnsupportedError, match=r"choose one of Intercept, z and group"):
+            refused()
+    one = result.coefficient("z")
+    assert one.mu is one.estimate is result.effects["z"]
+    assert not one.pooled
+    held = result.member[:, 2] & result.converged
+    expected = result.effects["z"][held].mean()
+    assert one.summary_frame()["estimate_with"].iloc[2] == pytest.approx(expected)
+    assert set(result.to_dict()["coefficients"]) == set(fit.names)
+    axes = plots.gosh(one)
+    assert axes.get_xlabel() == "z of the subset"
+    with pytest.raises(UnsupportedError, match="name"):
+        result.coefficient("year")
+    low, high = result.effects["z"].min(), result.effects["z"].max()
+    assert f"z                 {printing.between(low, high, 1)}" in repr(result)
+
+
+def test_what_subsets_of_a_regression_refuse() -> None:
+    fit = fitted(cohorts(8), **MODELS["REML"])
+    for small in (2, 3, 9):
+        with pytest.raises(UnsupportedError, match="expected a number from 4 to 8"):
+            fit.gosh(min_size=small)
+    with pytest.raises(UnsupportedError, match="another name"):
+        fitted(cohorts(8).rename(columns={"z": "size"}), "size", model="random").gosh()
+    # coefficients do not depend on clusters, and the errors of a robust fit do not enter
+    data = cohorts(8).assign(centre=np.arange(8) // 2)
+    robust = fitted(data, cluster="centre", **MODELS["REML"]).gosh()
+    pd.testing.assert_frame_equal(robust.frame(), fit.gosh().frame())

@@ -7,20 +7,21 @@ one with and one without some study, point to that study.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing
-from ...arguments import Array, generator
+from ...arguments import Array, generator, one_of
 from ...door import pd
 from ...errors import UnsupportedError
 from ..json_values import picked, plain
-from ..model import Fitted, Progress, model_of
+from ..model import Fitted, FittedRegression, Progress, model_of
+from ..model.coefficients import refuse_names
 from ..model.fits import ratio
 from ..shown import DASH, Row, Shown, limits_text
 from .mixture import Mixture, fit_mixtures
@@ -29,6 +30,8 @@ from .mixture import Mixture, fit_mixtures
 MAX_ALL = 2**20
 #: Number of subsets sampled if there are more than `MAX_ALL` and none was asked for.
 SAMPLED = 100_000
+#: Columns of `GoshResult.frame` that are not coefficients.
+_COLUMNS = ("size", "estimate", "mu", "tau2", "I2", "Q", "converged")
 _CELLS = 2_000_000  # random numbers held at once
 
 
@@ -39,10 +42,10 @@ class GoshResult(Shown):
     labels: tuple[str, ...]  # Included studies
     member: NDArray[np.bool_]  # Which study is in which subset, shape (R, k)
     size: NDArray[np.int64]  # Studies in each subset, shape (R,)
-    #: Pooled effect on the model and on the display scale; NaN where a likelihood has no finite
-    #: maximum, shape (R,)
-    mu: Array
-    estimate: Array
+    #: `mu`, or the coefficients of a regression by name, on the model and on the display scale (of
+    #: coefficients the same); NaN where a likelihood has no finite maximum, each of shape (R,)
+    effects: dict[str, Array]
+    displayed: dict[str, Array]
     #: Heterogeneity (I2 in percent), shape (R,)
     tau2: Array
     I2: Array
@@ -57,23 +60,59 @@ class GoshResult(Shown):
     model: str
 
     def _said(self) -> Iterator[Row]:
-        sound = self.estimate[self.converged]
         of = f"{printing.count(len(self))} of {printing.count(self.total)}"
         yield "subsets", f"{of}, of at least {self.min_size} studies"
         yield "studies", printing.count(len(self.labels))
-        yield "estimates", limits_text(np.quantile(sound, [0, 1])) if len(sound) else DASH
-        yield "without estimate", printing.count(len(self) - len(sound))
+        for name, values in self.displayed.items():
+            sound = values[self.converged]
+            row = "estimates" if self.pooled else printing.readable(name)
+            yield row, limits_text(np.quantile(sound, [0, 1])) if len(sound) else DASH
+        yield "without estimate", printing.count(len(self) - int(self.converged.sum()))
 
     def __len__(self) -> int:
-        return len(self.mu)
+        return len(self.size)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the subsets have one mean, not the coefficients of a regression."""
+        return "mu" in self.effects
+
+    @property
+    def mu(self) -> Array:
+        """Pooled effect, or the one coefficient, on the model scale, shape (R,)."""
+        return self._one(self.effects)
+
+    @property
+    def estimate(self) -> Array:
+        """Pooled effect on the display scale, or the one coefficient, shape (R,)."""
+        return self._one(self.displayed)
+
+    def _one(self, values: dict[str, Array]) -> Array:
+        if len(values) > 1:
+            raise UnsupportedError(
+                "subsets of a regression have a cloud for each coefficient; choose one of "
+                f"{printing.listing(values)} with .coefficient(name)"
+            )
+        return next(iter(values.values()))
+
+    def coefficient(self, name: str) -> GoshResult:
+        """Take one coefficient of a regression, for summaries, clouds and the picture."""
+        one_of("name", name, tuple(self.effects))
+        effects, displayed = ({name: of[name]} for of in (self.effects, self.displayed))
+        return replace(self, effects=effects, displayed=displayed)
 
     def frame(self) -> pd.DataFrame:
-        """One row for each subset: `size`, `estimate`, `mu`, `tau2`, `I2`, `Q`, `converged`."""
-        columns = picked(self, "size estimate mu tau2 I2 Q converged")
+        """One row for each subset: `size`, `estimate`, `mu`, `tau2`, `I2`, `Q`, `converged`.
+
+        Subsets of a regression have a column for each coefficient in the place of `estimate` and
+        `mu`.
+        """
+        effects = picked(self, "estimate mu") if self.pooled else self.effects
+        columns = picked(self, "size") | effects | picked(self, "tau2 I2 Q converged")
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self), name="subset"))
 
     def summary_frame(self) -> pd.DataFrame:
-        """Compare the subsets with and without each study.
+        """Compare the subsets with and without each study (of a regression: `coefficient` first).
 
         Returns
         -------
@@ -143,7 +182,12 @@ class GoshResult(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the summary, not the subsets."""
         about = picked(self, "model total sampled min_size seed failures")
-        return plain(about | {"subsets": len(self), "studies": self.summary_frame()})
+        if self.pooled:
+            tables: Any = {"studies": self.summary_frame()}
+        else:
+            each = {name: self.coefficient(name).summary_frame() for name in self.effects}
+            tables = {"coefficients": each}
+        return plain(about | {"subsets": len(self)} | tables)
 
 
 def number_of_subsets(k: int, min_size: int = 2) -> int:
@@ -171,7 +215,7 @@ def _listed(k: int, min_size: int) -> NDArray[np.bool_]:
 
 
 def choose_subsets(
-    k: int, subsets: str | int, min_size: int, seed: int
+    k: int, subsets: str | int, min_size: int, seed: int, least: int = 2
 ) -> tuple[NDArray[np.bool_], bool]:
     """Membership of the studies in each subset, and whether the subsets are a sample.
 
@@ -179,8 +223,8 @@ def choose_subsets(
     study is in or out with probability 1/2, which makes every subset equally likely; draws are
     independent and those below `min_size` are drawn again.
     """
-    if not 2 <= min_size <= k:
-        raise UnsupportedError(f"min_size={min_size!r}: expected a number from 2 to {k}")
+    if not least <= min_size <= k:
+        raise UnsupportedError(f"min_size={min_size!r}: expected a number from {least} to {k}")
     number = isinstance(subsets, (int, np.integer)) and not isinstance(subsets, bool)
     if not (int(subsets) >= 1 if number else isinstance(subsets, str) and subsets == "all"):
         raise UnsupportedError(f"subsets={subsets!r}: expected 'all' or a whole number above 0")
@@ -203,10 +247,10 @@ def choose_subsets(
 
 
 def gosh(
-    fit: Fitted,
+    fit: Fitted | FittedRegression,
     subsets: str | int = "all",
     *,
-    min_size: int = 2,
+    min_size: int | None = None,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> GoshResult:
@@ -214,14 +258,15 @@ def gosh(
 
     Parameters
     ----------
-    fit : Fitted
+    fit : Fitted or FittedRegression
         Any model; at least 2 included studies.
     subsets : "all" or int
         "all": every subset of at least `min_size` studies if there are at most 2^20 of them, else
         a sample of 100,000. A number asks for a sample of that many. Samples are drawn without
         replacement from at most 2^20 subsets, else each study is in or out with probability 1/2.
-    min_size : int, default 2
-        Fewest studies of a subset.
+    min_size : int, optional
+        Fewest studies of a subset. Default, and least: 2; of a regression one more than it has
+        coefficients.
     seed : int
         Seed of the sample.
     progress : callable, optional
@@ -230,7 +275,8 @@ def gosh(
     Returns
     -------
     GoshResult
-        `sampled` and `total` say what was fitted.
+        `sampled` and `total` say what was fitted. Subsets whose studies do not tell the
+        coefficients of a regression apart are counted in `failures`.
 
     Raises
     ------
@@ -239,7 +285,8 @@ def gosh(
 
     Notes
     -----
-    Chunks bound the memory of the fits; the result holds k + 50 bytes for each subset.
+    Chunks bound the memory of the fits; the result holds k + 50 bytes for each subset. The errors
+    of a robust regression do not enter: coefficients are the same without ``cluster=``.
 
     Examples
     --------
@@ -251,15 +298,25 @@ def gosh(
     >>> result.summary_frame()["difference"].idxmax()
     'Study 3'
     """
-    model = model_of(fit, "GOSH")
-    member, sampled = choose_subsets(model.k, subsets, min_size, seed)
-    refits = model.fit(member, progress=progress)
+    model = model_of(fit, "GOSH", moderators=True)
+    least = model.X.shape[1] + 1
+    min_size = least if min_size is None else min_size
+    names: tuple[str, ...] = ()
+    if model.moderated:
+        names = refuse_names(cast("FittedRegression", fit), _COLUMNS, "a frame of subsets")
+    member, sampled = choose_subsets(model.k, subsets, min_size, seed, least)
+    if model.moderated:
+        refits: Any = model.fit_coefficients(member, progress=progress)
+        effects = displayed = dict(zip(names, refits.beta.T, strict=True))
+    else:
+        refits = model.fit(member, progress=progress)
+        effects, displayed = {"mu": refits.mu}, {"mu": model.to_display(refits.mu, refits)}
     return GoshResult(
         labels=model.labels,
         member=member,
         size=refits.k,
-        mu=refits.mu,
-        estimate=model.to_display(refits.mu, refits),
+        effects=effects,
+        displayed=displayed,
         tau2=refits.tau2,
         I2=refits.I2,
         Q=refits.Q,

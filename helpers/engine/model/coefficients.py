@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class RegressionRefits:
     """Regressions of R replicates with p coefficients; NaN where there is no estimate."""
 
-    k: Array  # studies that take part, repeated ones counted as often, shape (R,)
+    k: NDArray[np.int64]  # studies that take part, repeated ones counted as often, shape (R,)
     beta: Array  # coefficients, shape (R, p)
     #: Covariance of the model, never robust, shape (R, p, p), and what the `ci_method` multiplies
     #: it by (the Knapp-Hartung factor of the replicate, or 1), shape (R,).
@@ -61,14 +61,12 @@ def refit_coefficients(
 ) -> RegressionRefits:
     """Fit the regression of `model` to each of R replicates, see `Model.fit_coefficients`."""
     p = model.X.shape[1]
-    members = np.full(rows, model.k) if weights is None else weights.sum(axis=1)
+    members = np.full(rows, model.k) if weights is None else weights.sum(axis=1, dtype=np.int64)
     beta, cov = np.full((rows, p), np.nan), np.full((rows, p, p), np.nan)
     factor, tau2, q, i2 = np.full((4, rows), np.nan)
     converged, estimable = np.zeros((2, rows), dtype=bool)
     status = np.full(rows, FitStatus.RANK_DEFICIENT, dtype=np.int8)
-    out = RegressionRefits(
-        members.astype(float), beta, cov, factor, tau2, q, i2, converged, estimable, status
-    )
+    out = RegressionRefits(members, beta, cov, factor, tau2, q, i2, converged, estimable, status)
     at = np.flatnonzero(members > p)  # with fewer there is nothing to fit
     if at.size:
         c = None if weights is None else weights[at].astype(float)
@@ -114,7 +112,16 @@ def _told(model: Model, fit: RegressionFit, q: Array, vt: Array) -> RegressionRe
         short = np.where(fit.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED)
         status = np.where(fit.estimable, short, FitStatus.RANK_DEFICIENT).astype(np.int8)
     return RegressionRefits(
-        fit.k, fit.beta, fit.cov, factor, fit.tau2, q, i2, fit.converged, fit.estimable, status
+        fit.k.astype(np.int64),
+        fit.beta,
+        fit.cov,
+        factor,
+        fit.tau2,
+        q,
+        i2,
+        fit.converged,
+        fit.estimable,
+        status,
     )
 
 

@@ -38,13 +38,13 @@ def gosh(
     Parameters
     ----------
     result : GoshResult
-        From ``fit.gosh()``.
+        From ``fit.gosh()``; of a regression one ``fit.gosh().coefficient(name)``.
     study : str, optional
         Whose subsets are told apart; by default the study with the largest separation.
     ax : Axes, optional
         Where to draw; its upper fifth holds the histogram. By default a new figure.
     percent : bool
-        Whether estimates are proportions.
+        Whether estimates are proportions (coefficients of a regression never are).
     subject, width
         As in :func:`helpers.plots.forest`.
 
@@ -59,7 +59,7 @@ def gosh(
     Raises
     ------
     MetaAnalysisError
-        An unknown study, or fewer than 2 subsets with an estimate.
+        An unknown study, fewer than 2 subsets with an estimate, or several coefficients.
 
     References
     ----------
@@ -73,6 +73,7 @@ def gosh(
     >>> show(gosh(fit.gosh()), "gosh-of-four")  # doctest: +ELLIPSIS
     GOSH plot of all 11 subsets of four studies. ...
     """
+    percent = percent and result.pooled
     subject = subject.of_kind("proportion" if percent else "effect")
     sound = result.converged & np.isfinite(result.estimate) & np.isfinite(result.I2)
     if sound.sum() < 2:
@@ -92,7 +93,8 @@ def gosh(
     ax.yaxis.set_major_locator(round_places(6))
     number_ticks(ax.xaxis, 100 if percent else 1)
     grid_below(ax, "both")
-    ax.set_xlabel(f"{subject.outcome} of the subset{', %' if percent else ''}")
+    what = subject.outcome if result.pooled else printing.readable(next(iter(result.effects)))
+    ax.set_xlabel(f"{what} of the subset{', %' if percent else ''}")
     name_axes(ax, up="I² of the subset, %")
     _histogram(ax, x, held, edges[0], study)
     annotate(ax, _note(result, summary, study, x, y, percent, subject))
