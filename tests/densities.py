@@ -12,9 +12,17 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import integrate, optimize, special
 
-__all__ = ["binomial", "log_beta_binomial", "log_binomial", "normal", "poisson"]
+__all__ = [
+    "binomial",
+    "log_beta_binomial",
+    "log_binomial",
+    "log_likelihood",
+    "normal",
+    "poisson",
+    "signed_root",
+]
 
 
 def normal(u: float, mean: float = 0.0, sd: float = 1.0) -> float:
@@ -82,3 +90,30 @@ def log_beta_binomial(x: ArrayLike, n: ArrayLike, a: float, b: float) -> np.ndar
     x, n = np.asarray(x, float), np.asarray(n, float)
     ways = special.gammaln(n + 1) - special.gammaln(x + 1) - special.gammaln(n - x + 1)
     return ways + special.betaln(x + a, n - x + b) - special.betaln(a, b)
+
+
+def log_likelihood(x: float, n: float, eta: float, omega: float, family: str = "binomial") -> float:
+    """Log-likelihood of a study whose logit (log rate) is normal, by adaptive integration.
+
+    `n` are patients, or the person-time of the family "poisson".
+    """
+    spread = math.sqrt(omega)
+
+    def f(u: float) -> float:
+        at = eta + spread * u
+        chance = binomial(x, n, at) if family == "binomial" else poisson(x, n * math.exp(at))
+        return chance * normal(u)
+
+    return math.log(integrate.quad(f, -10, 10, epsabs=1e-14, epsrel=1e-11, limit=300)[0])
+
+
+def signed_root(x: float, n: float, mu: float, omega: float, family: str = "binomial") -> float:
+    """Signed root of the deviance of one study (see `log_likelihood`)."""
+    best = optimize.minimize_scalar(
+        lambda eta: -log_likelihood(x, n, eta, omega, family),
+        bounds=(-8, 3),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    deviance = 2.0 * (-best.fun - log_likelihood(x, n, mu, omega, family))
+    return float(np.sign(best.x - mu) * np.sqrt(deviance))

@@ -27,7 +27,7 @@ from ..errors import MetaAnalysisError, UnsupportedError
 if TYPE_CHECKING:
     from ..engine.aftercare import GoshResult, InfluenceResult
     from ..engine.aftercare.resampled import BootstrapResult
-    from ..engine.model import Fitted
+    from ..engine.model import Fitted, FittedRegression
     from .design import Design
 
 #: Names of the models as a heading has them.
@@ -98,7 +98,25 @@ class Result(Shown):
         return level_of(self.level if level is None else level)
 
 
-class Pooled(Result):
+class Diagnosed(Result):
+    """A result of which single studies, or clusters, can be held against the others."""
+
+    __slots__ = ()
+
+    def influence(self, by: Any = None) -> InfluenceResult:
+        """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""
+        from ..engine.aftercare import influence
+
+        return influence(cast("Fitted | FittedRegression", self), by)
+
+    def baujat(self, by: Any = None) -> pd.DataFrame:
+        """Set heterogeneity against influence (see `helpers.aftercare.baujat`)."""
+        from ..engine.aftercare import baujat
+
+        return baujat(cast("Fitted | FittedRegression", self), by)
+
+
+class Pooled(Diagnosed):
     """A result with one mean, whose studies can be fitted again: what chance and studies do."""
 
     __slots__ = ()
@@ -108,18 +126,6 @@ class Pooled(Result):
         from ..engine.aftercare import leave_one_out
 
         return leave_one_out(cast("Fitted", self), by)
-
-    def influence(self, by: Any = None) -> InfluenceResult:
-        """Compute deletion diagnostics (see `helpers.aftercare.influence`)."""
-        from ..engine.aftercare import influence
-
-        return influence(cast("Fitted", self), by)
-
-    def baujat(self, by: Any = None) -> pd.DataFrame:
-        """Set heterogeneity against influence (see `helpers.aftercare.baujat`)."""
-        from ..engine.aftercare import baujat
-
-        return baujat(cast("Fitted", self), by)
 
     def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
         """Add the studies one by one (see `helpers.aftercare.cumulative`)."""

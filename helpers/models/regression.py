@@ -15,6 +15,7 @@ from ..door import pd
 from ..engine.effects import get_measure
 from ..engine.keywords import RegressionKeywords, refuse_unknown
 from ..engine.model import Model
+from ..engine.model.coefficients import variance_factor
 from ..engine.normal.fit import RegressionFit
 from ..engine.normal.intervals import KNAPP_HARTUNG, no_spread
 from ..engine.options import (
@@ -314,7 +315,7 @@ def _result(
                 "the model fits the effects perfectly, which leaves Knapp-Hartung tests without "
                 "a variance; use ci_method='knapp-hartung-max1', 't' or 'wald'"
             )
-        factor = max(scale, 1.0) if at_least_one else scale
+        factor = float(variance_factor(fit.scale, options.ci_method)[0])
     shared, impossible = shared_fields(core, design, fit.beta[0], factor * fit.cov[0], sandwich)
     return RegressionResult(
         **shared,

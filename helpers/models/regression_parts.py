@@ -15,6 +15,7 @@ from ..engine.aftercare.deletion import order_of
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.distributions import chi2_ppf, chi2_sf
 from ..engine.model import Model
+from ..engine.model.coefficients import leverage, moderators_of
 from ..engine.model.fits import Selections, first_ones
 from ..engine.model.levels import fit_levels
 from ..engine.model.units import units_of
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
     from ..engine.model import Model
     from .multilevel_result import MultilevelResult
     from .regression_result import RegressionResult
-
-
-def leverage(X: Array, weights: Array) -> Array:
-    """Diagonal of X (X'WX)^-1 X'W; sums to the number of coefficients."""
-    root = np.sqrt(np.maximum(weights, 0.0))
-    basis = np.linalg.qr(root[:, None] * X)[0]
-    return (basis**2).sum(axis=1)
 
 
 def typical_variance(vi: Array, X: Array) -> float:
@@ -70,22 +64,14 @@ def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
 
     Where leaving out makes a moderator inestimable the row is NaN and `estimable` False.
     """
-    units = units_of(fit.core.data, by, _columns(fit))
+    units = units_of(fit.core.data, by, moderators_of(fit))
     return _coefficient_frame(fit, units.rest, units.index())
 
 
 def cumulative_frame(fit: RegressionResult, by: Any, *, ascending: bool) -> pd.DataFrame:
     """Coefficients of the first study, the first two, and so on; the table of deletion."""
-    order = order_of(fit.core, by, _columns(fit), ascending=ascending)
+    order = order_of(fit.core, by, moderators_of(fit), ascending=ascending)
     return _coefficient_frame(fit, first_ones(order), pd.Index(fit.labels, name="study")[order])
-
-
-def _columns(fit: RegressionResult) -> pd.DataFrame:
-    """Moderators, and the clusters of a robust fit."""
-    if fit.cluster is None:
-        return fit.moderators
-    own = pd.Series(list(fit.cluster), index=list(fit.labels), dtype=object)
-    return fit.moderators.assign(cluster=own.reindex(fit.moderators.index))
 
 
 def _coefficient_frame(

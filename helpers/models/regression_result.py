@@ -25,7 +25,7 @@ from ..engine.shown import Row, number, p_text, percent
 from ..engine.wald import ModelTest, generalised_vif
 from ..errors import MetaAnalysisError, UnsupportedError
 from . import display
-from .base import Coefficients
+from .base import Coefficients, Diagnosed
 from .design import build_design
 from .pooled_intervals import (
     HeterogeneityIntervals,
@@ -37,7 +37,7 @@ from .regression_parts import cumulative_frame, leave_one_out_frame, residual_fr
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
-class RegressionResult(Coefficients):
+class RegressionResult(Coefficients, Diagnosed):
     """A meta-regression with everything needed to report and to question it."""
 
     #: Residual between-study variance and its standard error (NaN where there is none)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from densities import binomial, log_beta_binomial, normal
-from scipy import integrate, optimize, special
+from densities import log_beta_binomial, signed_root
+from scipy import optimize, special
 
 from helpers import pool_beta_binomial, pool_multilevel
 
@@ -85,22 +84,6 @@ def rest_share(rest: Any, v: np.ndarray, others: np.ndarray, i: int) -> float:
     """Covariance of a cohort's effect with the mean of the others, over the variance of that."""
     matrix = rest.sigma2_between * SAME + np.diag(v + rest.sigma2_within)
     return float((np.linalg.inv(matrix[np.ix_(others, others)]) @ matrix[others, i]).sum())
-
-
-def signed_root(x: float, n: float, mu: float, omega: float) -> float:
-    """Signed root of the deviance of one study, by adaptive integration."""
-    spread = math.sqrt(omega)
-
-    def log_likelihood(eta: float) -> float:
-        def f(u: float) -> float:
-            return binomial(x, n, eta + spread * u) * normal(u)
-
-        return float(np.log(integrate.quad(f, -10, 10, epsabs=1e-14, epsrel=1e-11, limit=300)[0]))
-
-    best = optimize.minimize_scalar(
-        lambda eta: -log_likelihood(eta), bounds=(-8, 3), method="bounded", options={"xatol": 1e-9}
-    )
-    return float(np.sign(best.x - mu) * np.sqrt(2.0 * (-best.fun - log_likelihood(mu))))
 
 
 @pytest.mark.parametrize("name", THREE)

@@ -1,6 +1,6 @@
 """Reference values from R, the tolerances that each quantity must meet, and a counter.
 
-Values: ``reference_r.json`` (see the README beside it).
+Values: ``reference_r.json`` and ``influence_r.json`` (see the README beside them).
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ P_NAMES = ("p", "pval", "QE.p", "QM.p", "QE.Wald.p", "QE.LRT.p")
 
 
 @cache
-def load() -> dict[str, Any]:
-    """All reference values; "Inf" becomes a number, null stays None."""
+def load(name: str = PATH.name) -> dict[str, Any]:
+    """All reference values of a file; "Inf" becomes a number, null stays None."""
 
     def numbers(value: Any) -> Any:
         if isinstance(value, dict):
@@ -58,7 +58,7 @@ def load() -> dict[str, Any]:
             return [numbers(v) for v in value]
         return {"Inf": np.inf, "-Inf": -np.inf}.get(value, value) if value.__hash__ else value
 
-    with PATH.open(encoding="utf-8") as file:
+    with PATH.with_name(name).open(encoding="utf-8") as file:
         return numbers(json.load(file))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
-from helpers import pool, pool_effects, printing
+from helpers import meta_regression, pool, pool_effects, printing
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.profiles import profile_curve
 from helpers.review.plots import (
@@ -159,6 +159,28 @@ def test_an_influential_study_is_named(whole):
     note = note_of(influence_panel(fit))
     assert "E is influential" in note.caption
     assert "No cohort is influential" in note_of(influence_panel(whole)).caption
+
+
+def test_a_regression_shows_leverage_and_speaks_of_its_coefficients(cohorts):
+    fit = meta_regression(cohorts, "setting", **COLUMNS)
+    ax, frame = influence_panel(fit), fit.influence().frame()
+    panels = {inset.get_label(): inset for inset in ax.child_axes}
+    drawn = np.vstack([marks(panels["leverage"], gid) for gid in ("inside", "beyond")])
+    assert np.sort(drawn[:, 0]) == pytest.approx(np.sort(frame["leverage"].to_numpy()))
+    assert "weight" not in panels
+    assert "The coefficients move most without" in note_of(ax).alt
+    assert "2 degrees of freedom" in str(note_of(ax).table.html)
+    spread = note_of(baujat(fit))
+    assert "moves the value that is fitted to it most" in spread.alt.replace("; ", " and ")
+    assert_no_words_collide(ax)
+    assert_all_words_inside(ax)
+
+
+def test_a_regression_of_which_no_study_can_be_left_out_is_refused(cohorts):
+    fit = meta_regression(cohorts.head(3), "setting", **COLUMNS, model="random")
+    for draw in (influence_panel, baujat):
+        with pytest.raises(MetaAnalysisError, match="nothing to draw"):
+            draw(fit)
 
 
 def test_influence_panel_needs_room(whole):

@@ -16,6 +16,21 @@ leverage         weight as a fraction, :math:`h_i`
 After a Knapp-Hartung fit every variance with index (i) carries the scale factor of the fit without
 study i, and se that of the full fit, as in metafor.
 
+A meta-regression has p coefficients b with covariance V and a row :math:`x_i` of its design X for
+each study. :math:`x_i'b` is then in the place of :math:`\hat\mu`, and :math:`x_i'V_{(i)}x_i` in
+that of :math:`se^2_{(i)}`; with weights :math:`W = diag(1/(v_i + \hat\tau^2))`:
+
+===============  ==============================================================================
+cook_d           :math:`(b - b_{(i)})'V^{-1}(b - b_{(i)})`
+cov_ratio        :math:`\det V_{(i)} / \det V`
+dfbetas          for each coefficient j, :math:`b_j - b_{(i)j}` in units of its standard error at
+                 :math:`\hat\tau^2_{(i)}`
+leverage         diagonal of :math:`X(X'WX)^{-1}X'W`
+===============  ==============================================================================
+
+In a GLMM W is the observed information of the studies about :math:`x_i'b`, as in the weights of a
+pooled GLMM. With cluster-robust standard errors all of these are of the model, as in leave-one-out.
+
 The likelihood models have no :math:`y_i` and :math:`v_i` (a study without events has no finite
 logit). There rstudent is the signed root of the study's deviance
 (`study_deviance`) from :math:`\hat\mu_{(i)}` with between-study variance
@@ -35,8 +50,8 @@ Pearson's residual on the same scale.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +64,8 @@ from ..counts.studies import Family
 from ..counts.studies import prepare as prepare_counts
 from ..distributions import chi2_ppf, expit
 from ..json_values import picked, plain
-from ..model import Fitted, Model, model_of
+from ..model import Fitted, FittedRegression, Model, model_of
+from ..model.coefficients import RegressionRefits, leverage, moderators_of
 from ..model.fits import Refits, ratio
 from ..model.units import Units, units_of
 from ..normal.left_out import Sums
@@ -61,6 +77,7 @@ from ..shown import Row, Shown, listed
 #: influence): one study in twenty is expected there.
 OUTLIER = 1.959963984540054
 _CELLS = 1_000_000  # replicates x studies held at once
+_DEPENDENT = 1e-10  # relative singular value below which rows of a design are combinations
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +105,16 @@ class InfluenceResult(Shown):
     tau2_deleted: Array
     Q_deleted: Array
     leverage: Array
-    dfbetas: Array
-    #: Whether the fit without the study converged; the diagnostics are NaN where it has no estimate
+    weights: Array  # percent, shape (k,); with one coefficient 100 times the leverage
+    dfbetas: Array  # shape (k,), or (k, p) with a column for each of `coefficients`
+    #: Whether the fit without the study converged; the diagnostics are NaN where it has no
+    #: estimate, as where a moderator is inestimable without the study.
     converged: NDArray[np.bool_]
     rules: tuple[Rule, ...]  # The rules behind `flagged`
     model: str
     k: int  # Included studies
     unit: str = "study"  # What is left out, such as "study"
+    coefficients: tuple[str, ...] = ()  # Where there are several: their names
 
     def _said(self) -> Iterator[Row]:
         yield "studies", printing.count(self.k)
@@ -105,15 +125,10 @@ class InfluenceResult(Shown):
             yield "not converged", printing.count(failed)
 
     @property
-    def weights(self) -> Array:
-        """Weights in percent, shape (k,)."""
-        return 100.0 * self.leverage
-
-    @property
     def flagged(self) -> NDArray[np.bool_]:
         """Whether any rule of influence applies, one for each label."""
         hits = [np.abs(getattr(self, r.statistic)) > r.threshold for r in self.rules]
-        return np.logical_or.reduce(hits)
+        return np.logical_or.reduce([h if h.ndim == 1 else h.any(axis=1) for h in hits])
 
     @property
     def outlier(self) -> NDArray[np.bool_]:
@@ -121,9 +136,16 @@ class InfluenceResult(Shown):
         return np.abs(self.rstudent) > OUTLIER
 
     def frame(self) -> pd.DataFrame:
-        """All diagnostics; the index is what was left out."""
-        names = "rstudent dffits cook_d cov_ratio tau2_deleted Q_deleted leverage weights dfbetas"
-        columns = picked(self, f"{names} flagged outlier converged")
+        """All diagnostics; the index is what was left out.
+
+        Of several coefficients each has a column "dfbetas(...)".
+        """
+        columns = picked(self, "rstudent dffits cook_d cov_ratio tau2_deleted Q_deleted")
+        columns |= picked(self, "leverage weights dfbetas")
+        if self.coefficients:
+            each = zip(self.coefficients, columns.pop("dfbetas").T, strict=True)
+            columns |= {f"dfbetas({name})": values for name, values in each}
+        columns |= picked(self, "flagged outlier converged")
         table = pd.DataFrame(columns, index=pd.Index(self.labels, name=self.unit))
         return table.rename(columns={"weights": "weight"})
 
@@ -137,19 +159,27 @@ class InfluenceResult(Shown):
         return plain(picked(self, "model k rules") | {"studies": self.frame()})
 
 
-def _rules(units: Units) -> tuple[Rule, ...]:
-    """Rules for one coefficient; DFFITS is of single studies."""
+def _rules(units: Units, p: int = 1) -> tuple[Rule, ...]:
+    """Rules for p coefficients; DFFITS is of single studies."""
     k = len(units.labels)
-    single = Rule("dffits", 3.0 * (1.0 / (k - 1.0)) ** 0.5, "|DFFITS| above 3 sqrt(1/(k - 1))")
+    single = []
+    if units.single:
+        highest = 3.0 * (p / (k - p)) ** 0.5
+        single = [Rule("dffits", highest, f"|DFFITS| above 3 sqrt({p}/(k - {p}))")]
     return (
-        *((single,) if units.single else ()),
+        *single,
         Rule(
             "cook_d",
-            float(chi2_ppf(0.5, 1.0)),
-            "Cook's distance above the median of a chi-squared variable with 1 degree of freedom",
+            float(chi2_ppf(0.5, float(p))),
+            "Cook's distance above the median of a chi-squared variable with "
+            f"{p} degree{'s' if p > 1 else ''} of freedom",
         ),
-        Rule("leverage", 3.0 / k, "weight above three times the average"),
-        Rule("dfbetas", 1.0, "|DFBETAS| above 1"),
+        Rule(
+            "leverage",
+            3.0 * p / k,
+            f"{'weight' if p == 1 else 'leverage'} above three times the average",
+        ),
+        Rule("dfbetas", 1.0, "|DFBETAS| above 1" + (" for any coefficient" if p > 1 else "")),
     )
 
 
@@ -273,23 +303,25 @@ def _logit_residual(model: Model, mu: Array) -> Array:
     return np.asarray((events / size - p) / (p * (1.0 - p)), dtype=float)
 
 
-def influence(fit: Fitted, by: Any = None) -> InfluenceResult:
+def influence(fit: Fitted | FittedRegression, by: Any = None) -> InfluenceResult:
     """Compute deletion diagnostics of every study, or of clusters of studies, for any model.
 
     Parameters
     ----------
-    fit : Fitted
-        At least 2 included studies.
+    fit : Fitted or FittedRegression
+        A pooled result or a meta-regression; at least 2 included studies.
     by : str, array_like or Series, optional
-        Cluster of each study, as in `helpers.aftercare.leave_one_out`.
+        Cluster of each study, as in `helpers.aftercare.leave_one_out`; of a meta-regression as in
+        its own `leave_one_out`.
 
     Returns
     -------
     InfluenceResult
-        Definitions in the description of the module. A study is flagged by any of four rules
-        (thresholds on `rules`): |dffits| > 3 sqrt(1/(k - 1)), Cook's distance beyond the median of
-        a chi-squared variable with 1 degree of freedom, leverage > 3/k, |dfbetas| > 1. A cluster
-        is flagged by the last three, k being the number of clusters.
+        Definitions in the description of the module. With p coefficients (one for a pooled result)
+        a study is flagged by any of four rules (thresholds on `rules`): |dffits| >
+        3 sqrt(p/(k - p)), Cook's distance beyond the median of a chi-squared variable with p
+        degrees of freedom, leverage > 3p/k, |dfbetas| > 1 for any coefficient. A cluster is
+        flagged by the last three, k being the number of clusters.
 
     Raises
     ------
@@ -308,52 +340,178 @@ def influence(fit: Fitted, by: Any = None) -> InfluenceResult:
     >>> [label for label, bad in zip(result.labels, result.flagged) if bad]
     ['Study 5']
     """
-    model = model_of(fit, "influence")
-    units = units_of(model.data, by, None if by is None else fit.studies)
-    k = len(units.labels)
-    gone, spread, information = _deleted(model, units)
-    se = fit.se if model.clusters is None else fit.se_model
-    scale = (gone.se / gone.se_model) ** 2
-    hat = np.bincount(units.codes, fit.weights[model.data.included]) / 100.0
-    shift = fit.mu - gone.mu
+    model = model_of(fit, "influence", moderators=True)
+    units = _units(fit, model, by)
+    of = _without_each(fit, model, units)
     if not units.single:
-        rstudent = np.full(k, np.nan)
+        rstudent = np.full(len(units.labels), np.nan)
     elif model.options.model == BETA_BINOMIAL:
-        rstudent = _logit_residual(model, gone.mu) / np.sqrt(spread + gone.se**2)
+        rstudent = _logit_residual(model, of.mean) / np.sqrt(of.spread + of.variance)
     elif model.likelihood:
-        more = gone.se**2 - 2.0 * _shared_error(model, gone)
-        deviance, sign = _deviance(model, gone.mu, gone.tau2 + more)
+        deviance, sign = _deviance(model, of.mean, of.tau2 + of.variance)
         rstudent = sign * np.sqrt(deviance)
     else:
-        more = gone.se**2 - 2.0 * _shared_error(model, gone)
-        rstudent = ratio(model.yi - gone.mu, np.sqrt(scale * spread + more))
+        rstudent = ratio(model.yi - of.mean, np.sqrt(of.scale * of.spread + of.variance))
     return InfluenceResult(
         labels=units.labels,
         rstudent=rstudent,
-        dffits=ratio(shift, np.sqrt(scale * hat * spread)),
-        cook_d=ratio(shift**2, np.full(k, se**2)),
-        cov_ratio=ratio(gone.se**2, np.full(k, se**2)),
-        tau2_deleted=gone.tau2,
-        Q_deleted=gone.Q,
-        leverage=hat,
-        dfbetas=ratio(shift, np.sqrt(scale / information)),
-        converged=gone.converged,
-        rules=_rules(units),
+        dffits=ratio(of.shift, np.sqrt(of.scale * of.leverage * of.spread)),
+        cook_d=of.cook_d,
+        cov_ratio=of.cov_ratio,
+        tau2_deleted=of.tau2,
+        Q_deleted=of.Q,
+        leverage=of.leverage,
+        weights=of.weights,
+        dfbetas=of.dfbetas,
+        converged=of.converged,
+        rules=_rules(units, model.X.shape[1]),
         model=model.options.model,
         k=model.k,
         unit=units.name,
+        coefficients=of.coefficients,
     )
 
 
-def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
+def _units(fit: Fitted | FittedRegression, model: Model, by: Any) -> Units:
+    """Read what is left out together."""
+    if model.moderated:
+        return units_of(model.data, by, moderators_of(cast("FittedRegression", fit)))
+    return units_of(model.data, by, None if by is None else cast("Fitted", fit).studies)
+
+
+class _Without(NamedTuple):
+    """What the fits without each of R units give; shape (R,) each, but for `dfbetas`."""
+
+    mean: Array  # of the study left out, by the others
+    variance: Array  # of that mean, less twice its covariance with the study's effect
+    shift: Array  # of that mean
+    spread: Array  # variance of the study's effect around it
+    scale: Array  # Knapp-Hartung factor
+    tau2: Array
+    Q: Array
+    converged: NDArray[np.bool_]
+    cook_d: Array
+    cov_ratio: Array
+    leverage: Array
+    weights: Array  # percent
+    dfbetas: Array  # shape (R,), or (R, p)
+    coefficients: tuple[str, ...] = ()  # columns of `dfbetas`, if it has such
+
+
+def _without_each(fit: Fitted | FittedRegression, model: Model, units: Units) -> _Without:
+    if model.moderated:
+        return _coefficients(cast("FittedRegression", fit), model, units)
+    return _one_mean(cast("Fitted", fit), model, units)
+
+
+def _one_mean(fit: Fitted, model: Model, units: Units) -> _Without:
+    gone, spread, information = _deleted(model, units)
+    se = fit.se if model.clusters is None else fit.se_model
+    full = np.full(len(units.labels), se**2)
+    scale = (gone.se / gone.se_model) ** 2
+    hat = units.summed(fit.weights[model.data.included]) / 100.0
+    shift = fit.mu - gone.mu
+    shared = _shared_error(model, gone) if units.single else 0.0
+    return _Without(
+        mean=gone.mu,
+        variance=gone.se**2 - 2.0 * shared,
+        shift=shift,
+        spread=spread,
+        scale=scale,
+        tau2=gone.tau2,
+        Q=gone.Q,
+        converged=gone.converged,
+        cook_d=ratio(shift**2, full),
+        cov_ratio=ratio(gone.se**2, full),
+        leverage=hat,
+        weights=100.0 * hat,
+        dfbetas=ratio(shift, np.sqrt(scale / information)),
+    )
+
+
+def _coefficients(fit: FittedRegression, model: Model, units: Units) -> _Without:
+    X, p, gone = model.X, model.X.shape[1], _sound(model, units)
+    factor, whole = gone.factor, model.fit_coefficients()
+    full = whole.factor[0] * whole.cov[0]
+    # In standard errors, so that the units of a moderator cost no digits.
+    se = np.sqrt(np.diagonal(full))
+    change, unit = fit.estimates - gone.beta, np.outer(se, se)
+    known = np.isfinite(gone.cov).all(axis=(1, 2))
+    volume = np.full(len(units.labels), np.nan)  # logarithm of the determinant
+    volume[known] = np.linalg.slogdet(factor[known, None, None] * gone.cov[known] / unit)[1]
+    at_tau2 = _standard_errors(model, gone)
+    mean, variance, shift, spread = np.full((4, len(units.labels)), np.nan)
+    if units.single:
+        mean = np.einsum("kp,kp->k", X, gone.beta)
+        shift = np.einsum("kp,kp->k", X, change)
+        variance = factor * np.einsum("kp,kpq,kq->k", X, gone.cov, X)
+        somewhere = np.where(np.isnan(mean), 0.0, mean)
+        spread = _spread(model, model.size, model.vi, somewhere, gone.tau2)
+    moved = ratio(change, np.sqrt(factor)[:, None] * at_tau2)
+    weights = _information(fit, model)
+    return _Without(
+        mean=mean,
+        variance=variance,
+        shift=shift,
+        spread=spread,
+        scale=factor,
+        tau2=gone.tau2,
+        Q=gone.Q,
+        converged=gone.converged,
+        cook_d=np.einsum("rp,pq,rq->r", change / se, np.linalg.inv(full / unit), change / se),
+        cov_ratio=np.exp(volume - np.linalg.slogdet(full / unit)[1]),
+        leverage=units.summed(leverage(X, weights)),
+        weights=units.summed(100.0 * weights / weights.sum()),
+        dfbetas=moved if p > 1 else moved[:, 0],
+        coefficients=fit.names if p > 1 else (),
+    )
+
+
+def _information(fit: FittedRegression, model: Model) -> Array:
+    """Information of each study about its linear predictor: observed for a GLMM, as its weights."""
+    if not model.likelihood:
+        return model.information(fit.estimates, fit.tau2)
+    return np.maximum(-model.study_terms(fit.estimates, fit.tau2).eta_eta[0], 0.0)
+
+
+def _sound(model: Model, units: Units) -> RegressionRefits:
+    """Regressions without each unit, NaN where the maximum of a GLMM was not reached."""
+    gone = model.fit_coefficients(units.rest)
+    if not model.likelihood:
+        return gone
+    lost = np.where(gone.converged, 0.0, np.nan)
+    return replace(
+        gone,
+        beta=gone.beta + lost[:, None],
+        cov=gone.cov + lost[:, None, None],
+        tau2=gone.tau2 + lost,
+    )
+
+
+def _standard_errors(model: Model, gone: RegressionRefits) -> Array:
+    """Give the standard errors (R, p) of all studies at what was found without each unit."""
+    basis, triangle = np.linalg.qr(model.X)
+    lift, rows = np.linalg.inv(triangle), max(1, _CELLS // basis.size)
+    out = np.full(gone.beta.shape, np.nan)
+    sound = np.flatnonzero(np.isfinite(gone.beta).all(axis=1))
+    for at in (sound[i : i + rows] for i in range(0, len(sound), rows)):
+        mean = gone.beta[at] @ model.X.T
+        weights = 1.0 / _spread(model, model.size, model.vi, mean, gone.tau2[at, None])
+        inner = (weights[:, None, :] * basis.T) @ basis
+        cov = lift @ np.linalg.inv(inner) @ lift.T
+        out[at] = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
+    return out
+
+
+def baujat(fit: Fitted | FittedRegression, by: Any = None) -> pd.DataFrame:
     """Contribution to heterogeneity and influence on the result, for each study or cluster.
 
     Parameters
     ----------
-    fit : Fitted
-        At least 2 included studies.
+    fit : Fitted or FittedRegression
+        A pooled result or a meta-regression; at least 2 included studies.
     by : str, array_like or Series, optional
-        Cluster of each study, as in `helpers.aftercare.leave_one_out`.
+        Cluster of each study, as in `influence`.
 
     Returns
     -------
@@ -368,7 +526,9 @@ def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
             Beta-binomial: the square of Pearson's residual. That of a cluster is the sum over its
             studies.
         influence
-            (mu - mu without the study)^2 over the model-based variance of the latter.
+            (mu - mu without the study)^2 over the model-based variance of the latter. In a
+            meta-regression mu is the study's own fitted value; of a cluster the distance is that
+            of all its fitted values, by their covariance without it.
         converged
             Whether the fit without the study converged (`influence` is NaN if it has no
             estimate).
@@ -390,22 +550,46 @@ def baujat(fit: Fitted, by: Any = None) -> pd.DataFrame:
     >>> abs(round(float(table["contribution"].sum()) - fit.heterogeneity.Q, 9))
     0.0
     """
-    model = model_of(fit, "the Baujat plot")
-    units = units_of(model.data, by, None if by is None else fit.studies)
-    gone = model.without_each(units)
-    if model.options.model == BETA_BINOMIAL:
-        spread = _spread(model, model.size, model.vi, np.array(fit.mu), np.array(fit.tau2))
-        contribution = _logit_residual(model, np.full(model.k, fit.mu)) ** 2 / spread
-    elif model.likelihood:
-        every = np.full(model.k, fit.mu), np.full(model.k, fit.tau2)
-        contribution = _deviance(model, *every)[0]
+    model = model_of(fit, "the Baujat plot", moderators=True)
+    units = _units(fit, model, by)
+    if model.moderated:
+        regression = cast("FittedRegression", fit)
+        mean, without = model.X @ regression.estimates, _sound(model, units)
+        moved, converged = _moved(regression, without, units), without.converged
     else:
-        contribution = (model.yi - fit.mu) ** 2 / (model.vi + fit.tau2)
+        pooled = cast("Fitted", fit)
+        mean, gone = np.full(model.k, pooled.mu), model.without_each(units)
+        moved, converged = ((pooled.mu - gone.mu) / gone.se_model) ** 2, gone.converged
+    if model.options.model == BETA_BINOMIAL:
+        spread = _spread(model, model.size, model.vi, mean, np.array(fit.tau2))
+        contribution = _logit_residual(model, mean) ** 2 / spread
+    elif model.likelihood:
+        contribution = _deviance(model, mean, np.full(model.k, fit.tau2))[0]
+    else:
+        contribution = (model.yi - mean) ** 2 / (model.vi + fit.tau2)
     return pd.DataFrame(
         {
-            "contribution": np.bincount(units.codes, contribution),
-            "influence": ((fit.mu - gone.mu) / gone.se_model) ** 2,
-            "converged": gone.converged,
+            "contribution": units.summed(contribution),
+            "influence": moved,
+            "converged": converged,
         },
         index=units.index(),
     )
+
+
+def _moved(fit: FittedRegression, gone: RegressionRefits, units: Units) -> Array:
+    """Squared shift of the fitted values of each unit, over their variance without it.
+
+    Of a cluster that is the distance d'C^-1 d, with d the shifts of as many of its fitted values
+    as are not combinations of others, and C their covariance.
+    """
+    basis, triangle = np.linalg.qr(fit.core.X)
+    change = (fit.estimates - gone.beta) @ triangle.T
+    cov = triangle @ gone.cov @ triangle.T
+    out = np.full(len(change), np.nan)
+    for unit in np.flatnonzero(np.isfinite(change).all(axis=1)):
+        _, size, rows = np.linalg.svd(basis[units.codes == unit], full_matrices=False)
+        rows = rows[size > _DEPENDENT * size[0]]
+        shift = rows @ change[unit]
+        out[unit] = shift @ np.linalg.solve(rows @ cov[unit] @ rows.T, shift)
+    return out

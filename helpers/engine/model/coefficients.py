@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
+from ...door import pd
 from ...errors import UnsupportedError
 from ..counts.inference import heterogeneity_tests
 from ..counts.optimise import FitStatus
@@ -86,6 +87,21 @@ def variance_factor(scale: Array, ci_method: str) -> Array:
     if not ci_method.startswith("knapp-hartung"):
         return np.ones_like(scale)
     return np.maximum(scale, 1.0) if ci_method.endswith("max1") else scale
+
+
+def moderators_of(fit: FittedRegression) -> pd.DataFrame:
+    """Moderators, and the clusters of a robust fit as "cluster", for each row given."""
+    if fit.cluster is None:
+        return fit.moderators
+    own = pd.Series(list(fit.cluster), index=list(fit.core.labels), dtype=object)
+    return fit.moderators.assign(cluster=own.reindex(fit.moderators.index))
+
+
+def leverage(X: Array, weights: Array) -> Array:
+    """Diagonal of X (X'WX)^-1 X'W; sums to the number of coefficients."""
+    root = np.sqrt(np.maximum(weights, 0.0))
+    basis = np.linalg.qr(root[:, None] * X)[0]
+    return (basis**2).sum(axis=1)
 
 
 def refuse_names(fit: FittedRegression, taken: Collection[str], what: str) -> tuple[str, ...]:

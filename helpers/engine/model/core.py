@@ -493,10 +493,6 @@ class FittedRegression(Protocol):
         """Residual between-study variance."""
 
     @property
-    def weights(self) -> Array:
-        """Percent for each row of the data."""
-
-    @property
     def covariance(self) -> Array:
         """Their covariance under the `ci_method`, shape (p, p)."""
 

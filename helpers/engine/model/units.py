@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arguments import Array
 from ...door import pd
 from ...errors import MetaAnalysisError, UnsupportedError
 from ..studies import StudyData
@@ -32,6 +33,10 @@ class Units:
     def rest(self) -> Selections:
         """Studies that are left, one row for each unit."""
         return without_each(self.codes)
+
+    def summed(self, values: Array) -> Array:
+        """Sum values of studies over each unit."""
+        return np.asarray(np.bincount(self.codes, values), dtype=float)
 
     def index(self) -> pd.Index[Any]:
         """Index of a table with one row for each unit."""

@@ -30,7 +30,7 @@ def baujat(
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : PoolResult or RegressionResult
         Any model; at least 2 included studies.
     ax, subject, width
         As in :func:`helpers.plots.forest`.
@@ -74,7 +74,7 @@ def baujat(
     name_axes(
         ax,
         "Contribution to heterogeneity",
-        "Influence: squared shift of the estimate, in standard errors",
+        f"Influence: squared shift of the {_moved(fit)}, in standard errors",
     )
     ax.scatter(
         x, y, s=46, c=style.INK.light, edgecolors=style.SURFACE.light, linewidths=0.8, zorder=3,
@@ -89,6 +89,11 @@ def _top(values: np.ndarray) -> float:
     return float(values.max()) or 1.0
 
 
+def _moved(fit: Any) -> str:
+    """Name what moves without a study."""
+    return "fitted value" if fit.core.X.shape[1] > 1 else "estimate"
+
+
 def _note(
     fit: Any, frame: pd.DataFrame, drawn: pd.DataFrame, far: list[int], subject: Subject
 ) -> Note:
@@ -97,9 +102,10 @@ def _note(
     part = printing.percent(drawn["contribution"].max() / total if total else 0, 0)
     squared = float(drawn["influence"].max())
     both = " and" if most == moves else f"; {moves}"
+    what = "pooled estimate" if _moved(fit) == "estimate" else "value that is fitted to it"
     findings = (
         f"{most} contributes most to the heterogeneity ({part} of the total){both} moves the "
-        f"pooled estimate most, by {printing.number(float(np.sqrt(squared)), 2)} standard errors "
+        f"{what} most, by {printing.number(float(np.sqrt(squared)), 2)} standard errors "
         f"({printing.number(squared, 2)} when squared, as on the vertical axis)."
     )
     lack, lost = "", len(frame) - len(drawn)
@@ -127,8 +133,8 @@ def _note(
             {subject.study: "", "contribution": "number3", "influence": "number3"},
             notes=[
                 contribution,
-                f"Influence: squared shift of the estimate without the {subject.study}, over its "
-                "variance.",
+                f"Influence: squared shift of the {_moved(fit)} without the {subject.study}, "
+                "over its variance.",
             ],
         ),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import printing, ties
+from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import Axes, axes_of, figure_of, number_ticks, require_room, room_of_axes, round_places
@@ -43,7 +44,7 @@ def influence_panel(
 
     Parameters
     ----------
-    fit : PoolResult
+    fit : PoolResult or RegressionResult
         Any model; at least 2 included studies.
     ax : Axes, optional
         Whose room the panels fill. By default a new figure, as tall as its studies need.
@@ -58,13 +59,15 @@ def influence_panel(
     Axes
         An empty one that holds a panel for each diagnostic of ``fit.influence()``: studentised
         deleted residual, DFFITS, Cook's distance, ratio of variances, tau2 without the study, and
-        weight. Dashed lines are the rules; marks beyond one are filled. Studies whose deletion
-        leaves no estimate have a name and no marks. With a note that ``show`` picks up.
+        weight. With several coefficients the ratio is that of determinants, and leverage is in the
+        place of the weight. Dashed lines are the rules; marks beyond one are filled. Studies whose
+        deletion leaves no estimate have a name and no marks of it. With a note that ``show`` picks
+        up.
 
     Raises
     ------
     MetaAnalysisError
-        When `ax` has too little room.
+        When `ax` has too little room, or no study can be left out.
 
     References
     ----------
@@ -80,6 +83,8 @@ def influence_panel(
     """
     result = fit.influence()
     every = result.frame()
+    if every["cook_d"].isna().all():
+        raise MetaAnalysisError("no study can be left out: there is nothing to draw")
     moved = np.nan_to_num(np.abs(every["cook_d"].to_numpy(float)), nan=np.inf)
     frame = every.iloc[np.sort(ties.order(moved, descending=True)[:most])]
     panels = _panels(fit, result)
@@ -133,6 +138,8 @@ def _panels(fit: Any, result: Any) -> list[_Panel]:
     ]
     if fit.model != "common":
         made.append(_Panel("tau2_deleted", "τ² without", fit.tau2))
+    if result.coefficients:
+        return [*made, _Panel("leverage", "Leverage", 0.0, (limits["leverage"],))]
     return [*made, _Panel("weight", "Weight, %", 0.0, (100.0 * limits["leverage"],))]
 
 
@@ -187,10 +194,13 @@ def _note(fit: Any, result: Any, drawn: int, subject: Subject) -> Note:
         lack = f" Without {printing.counted(lost, *subject.noun)} there is no estimate."
     part = drawn_of(drawn, len(frame), subject, "with the largest Cook’s distances")
     most = frame.index[ties.largest(frame["cook_d"].abs())]
+    what, last = "The estimate moves", {"weight": (f"Weight{printing.IN_PERCENT}", "number1")}
+    if result.coefficients:
+        what, last = "The coefficients move", {"leverage": ("Leverage", "number3")}
     return Note(
         "Influence diagnostics",
         f"Influence diagnostics of {printing.counted(result.k, *subject.noun)}. {influential} "
-        f"{outliers} The estimate moves most without {most}, Cook’s distance "
+        f"{outliers} {what} most without {most}, Cook’s distance "
         f"{printing.number(float(frame['cook_d'].max()), 2)}.{lack}",
         f"{influential} {outliers} Dashed lines are the rules; marks beyond them are filled."
         f"{lack}{part}",
@@ -202,7 +212,7 @@ def _note(fit: Any, result: Any, drawn: int, subject: Subject) -> Note:
                 "dffits": ("DFFITS", "number3"), "cook_d": ("Cook’s distance", "number3"),
                 "cov_ratio": ("Variance ratio", "number3"),
                 "tau2_deleted": ("τ² without", "number3"),
-                "weight": (f"Weight{printing.IN_PERCENT}", "number1"),
+                **last,
             },
             notes=[f"Influential: {rule.words}." for rule in result.rules],
         ),
