@@ -90,6 +90,12 @@ def test_the_cost_is_said_before_it_starts() -> None:
     slope = meta_regression(table, "x", events="events", n="n", model="glmm", ci_method="wald")
     with pytest.raises(LongComputationWarning, match="about 60 seconds"):
         slope.leave_one_out()
+    with pytest.raises(LongComputationWarning, match="about 60 seconds"):
+        slope.cumulative()
+    with pytest.raises(LongComputationWarning, match="about 2 minutes"):
+        slope.bootstrap()
+    with pytest.raises(LongComputationWarning, match=r"100,000 fits .* about 50 minutes"):
+        slope.gosh()
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
         fit(), slope=1.0, seed=seed, draws=draws or 20
     ),
     "bootstrap": lambda seed, draws: fit().bootstrap(draws or 20, seed=seed),
+    "bootstrap of a regression": lambda seed, draws: slope().bootstrap(draws or 20, seed=seed),
     "sign flips": lambda seed, draws: fit().permutation_test(0.1, seed=seed, draws=draws or 20),
     "permutation": lambda seed, draws: slope().permutation_test(draws or 19, seed=seed),
     "prediction": lambda seed, draws: fit().prediction_interval(
@@ -69,9 +70,10 @@ def test_a_seed_is_a_whole_number_from_zero(name):
     CALLS[name](np.int64(0), None)
 
 
-def test_gosh_takes_the_same_seeds():
+@pytest.mark.parametrize("made", [fit, slope])
+def test_gosh_takes_the_same_seeds(made):
     with pytest.raises(UnsupportedError, match="seed=-1"):
-        fit().gosh(5, seed=-1)
+        made().gosh(5, seed=-1)
 
 
 @pytest.mark.parametrize("name", CALLS)

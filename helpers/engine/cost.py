@@ -18,6 +18,7 @@ _PACE = {
     "clusters of counts": 200.0,
     "regressions of effects": 0.7,
     "regressions of counts": 15.0,
+    "regressions of new counts": 30.0,
     "groups of effects": 0.7,
     "groups of counts": 8.0,
     "groups of effects, one by one": 5.0,

@@ -224,6 +224,16 @@ def test_intervals_of_coefficients_follow_their_definitions() -> None:
     assert "z" in repr(result)
 
 
+def test_bca_needs_studies_that_can_be_left_out() -> None:
+    """Four studies with three coefficients: without any of them there is nothing to fit."""
+    drawn = fitted(cohorts(4), model="common").bootstrap(400, "nonparametric", seed=1)
+    assert np.isnan(drawn.acceleration["z"])
+    assert drawn.failed > 0
+    with pytest.raises(UnsupportedError, match="no study can be left out"):
+        drawn.conf_int("z", "bca")
+    assert "bca" not in drawn.summary_frame().loc["z"].index
+
+
 def test_the_regression_of_one_mean_draws_as_a_pooled_result_does() -> None:
     data = cohorts()
     for options in ({"model": "random", "ci_method": "wald"}, {"model": "glmm"}):

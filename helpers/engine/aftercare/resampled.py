@@ -170,6 +170,11 @@ class BootstrapResult(Shown):
                 "the BCa interval takes its acceleration from leave-one-out and is defined for "
                 "kind='nonparametric'"
             )
+        acceleration = self.acceleration[quantity]
+        if np.isnan(acceleration):
+            raise UnsupportedError(
+                f"the BCa interval of {quantity} is not defined: no study can be left out"
+            )
         values, centre = self.drawn[quantity], self.observed[quantity]
         # Ties with the estimate (tau2 = 0 is common) count half.
         below = float(np.mean(values < centre) + 0.5 * np.mean(values == centre))
@@ -180,7 +185,7 @@ class BootstrapResult(Shown):
             )
         bias = float(norm_ppf(below))
         z = bias + norm_ppf(tail)
-        return norm_cdf(bias + z / (1.0 - self.acceleration[quantity] * z))
+        return norm_cdf(bias + z / (1.0 - acceleration * z))
 
     def summary_frame(self) -> pd.DataFrame:
         """Estimate, bootstrap standard error, bias and every interval that is defined.
@@ -356,7 +361,10 @@ def _acceleration(gone: dict[str, Array], converged: NDArray[np.bool_]) -> dict[
     out = {}
     for name, left in gone.items():
         values = left[converged]
-        spread = values.mean() - values if values.size else np.zeros(1)
+        if not values.size:  # no study can be left out
+            out[name] = np.nan
+            continue
+        spread = values.mean() - values
         square = float((spread**2).sum())
         out[name] = float((spread**3).sum()) / (6.0 * square**1.5) if square > 0 else 0.0
     return out

@@ -342,8 +342,8 @@ class Model:
         """Fit the regression to every replicate, in chunks (arguments as in `Model.fit`)."""
         given = next((a for a in (weights, y, events) if a is not None), None)
         rows = 1 if given is None else len(given)
-        kind = "regressions of counts" if self.likelihood else "regressions of effects"
-        announce(kind, rows, self.k)
+        data = "effects" if not self.likelihood else "counts" if events is None else "new counts"
+        announce(f"regressions of {data}", rows, self.k)
         parts = []
         for part in self._chunks(rows, progress):
             c = None if weights is None else weights[part]
