@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from .. import printing
 from ..arguments import Array
 from ..door import pd
-from ..engine.aftercare.deletion import order_of
 from ..engine.counts.inference import heterogeneity_tests
 from ..engine.distributions import chi2_ppf, chi2_sf
 from ..engine.model import Model
-from ..engine.model.coefficients import leverage, moderators_of
-from ..engine.model.fits import Selections, first_ones
+from ..engine.model.coefficients import leverage
 from ..engine.model.levels import fit_levels
 from ..engine.model.units import units_of
 from ..engine.normal.fit import RegressionFit, fit_regression
@@ -57,33 +55,6 @@ def residual_frame(fit: RegressionResult) -> pd.DataFrame:
         columns |= {"residual_se": se, "standardised": residual / se}
     columns["weight"] = 100.0 * weights / weights.sum()
     return pd.DataFrame(columns, index=pd.Index(fit.labels, name="study"))
-
-
-def leave_one_out_frame(fit: RegressionResult, by: Any = None) -> pd.DataFrame:
-    """Coefficients, tau2 and residual heterogeneity without each study or cluster, in one batch.
-
-    Where leaving out makes a moderator inestimable the row is NaN and `estimable` False.
-    """
-    units = units_of(fit.core.data, by, moderators_of(fit))
-    return _coefficient_frame(fit, units.rest, units.index())
-
-
-def cumulative_frame(fit: RegressionResult, by: Any, *, ascending: bool) -> pd.DataFrame:
-    """Coefficients of the first study, the first two, and so on; the table of deletion."""
-    order = order_of(fit.core, by, moderators_of(fit), ascending=ascending)
-    return _coefficient_frame(fit, first_ones(order), pd.Index(fit.labels, name="study")[order])
-
-
-def _coefficient_frame(
-    fit: RegressionResult, selections: Selections, index: pd.Index[Any]
-) -> pd.DataFrame:
-    """One row for each selection of the studies; NaN where the coefficients are not estimable."""
-    refits = fit.core.fit_coefficients(selections)
-    return pd.DataFrame(
-        np.column_stack([refits.beta, refits.se, refits.tau2, refits.Q]),
-        index=index,
-        columns=[*fit.names, *(f"se({name})" for name in fit.names), "tau2", "Q"],
-    ).assign(converged=refits.converged, estimable=refits.estimable)
 
 
 def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:

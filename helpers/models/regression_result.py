@@ -13,6 +13,7 @@ from ..arguments import Array
 from ..door import pd
 from ..engine.aftercare.all_subsets import GoshResult, gosh
 from ..engine.aftercare.coefficient_permutation import PermutationTest, permutation_test
+from ..engine.aftercare.deletion import cumulative, leave_one_out
 from ..engine.aftercare.resampled import BootstrapResult, bootstrap
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
@@ -33,7 +34,7 @@ from .pooled_intervals import (
     i2_limits,
     regression_tau2_interval,
 )
-from .regression_parts import cumulative_frame, leave_one_out_frame, residual_frame
+from .regression_parts import residual_frame
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -227,8 +228,13 @@ class RegressionResult(Coefficients, Diagnosed):
             Index: what is left out; a column for each coefficient and its standard error
             ("se(...)", of the model, not the robust one), `tau2`, `Q`, `converged` and
             `estimable` (False, and NaN, where the rest does not tell the coefficients apart).
+
+        Raises
+        ------
+        UnsupportedError
+            A fit that did not converge.
         """
-        return leave_one_out_frame(self, by)
+        return leave_one_out(self, by)
 
     def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
         """Coefficients, tau2 and Q of the first study, the first two, and so on (one batch).
@@ -257,7 +263,7 @@ class RegressionResult(Coefficients, Diagnosed):
         >>> fit.cumulative(by="x", ascending=False)["estimable"].to_list()
         [False, False, True, True]
         """
-        return cumulative_frame(self, by, ascending=ascending)
+        return cumulative(self, by, ascending=ascending)
 
     def bootstrap(
         self,

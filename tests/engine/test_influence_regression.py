@@ -12,6 +12,7 @@ from reference_values import COLUMNS, Agreement, by_inverse_variance, load, stud
 from scipy import special, stats
 
 from helpers import aftercare, meta_regression, pool
+from helpers.errors import UnsupportedError
 from helpers.models.regression_result import RegressionResult
 
 CI_METHODS = {"z": "wald", "knha": "knapp-hartung", "adhoc": "knapp-hartung-max1"}
@@ -278,5 +279,10 @@ def test_methods_and_calls_are_one_and_the_result_is_plain() -> None:
     result = aftercare.influence(fit)
     pd.testing.assert_frame_equal(fit.influence().frame(), result.frame())
     pd.testing.assert_frame_equal(fit.baujat(), aftercare.baujat(fit))
+    for by in (None, "group"):
+        pd.testing.assert_frame_equal(fit.leave_one_out(by), aftercare.leave_one_out(fit, by))
+        pd.testing.assert_frame_equal(fit.cumulative(by), aftercare.cumulative(fit, by))
+    with pytest.raises(UnsupportedError, match="one pooled effect; this is a meta-regression"):
+        aftercare.permutation_test(fit, 0.1)
     assert list(result.to_dict()["studies"][0])[:3] == ["study", "rstudent", "dffits"]
     assert "12" in repr(result)

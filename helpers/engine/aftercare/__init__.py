@@ -1,7 +1,8 @@
 """What single studies and chance do to a result: deletion, accumulation, subsets, resampling.
 
 Everything takes a result of any model with one mean (inverse variance with any tau2 estimator,
-common effect, GLMM, beta-binomial, three levels) and fits its replicates in batches.
+common effect, GLMM, beta-binomial, three levels) or a meta-regression, and fits its replicates in
+batches; permutation of a meta-regression is its own `permutation_test`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from ...door import pd
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
 from ..json_values import picked
-from ..model import Fitted, Model, model_of
+from ..model import Fitted, FittedRegression, Model, model_of
+from ..model.coefficients import columns_by
 from ..model.fits import Refits, Selections, first_ones
 from ..model.units import units_of, values_of
 from ..options import BETA_BINOMIAL
@@ -67,12 +68,24 @@ def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selection
     return pd.DataFrame(columns, index=index)
 
 
-def leave_one_out(fit: Fitted, by: Any = None) -> pd.DataFrame:
+def _coefficients(
+    fit: FittedRegression, selections: Selections, index: pd.Index[Any]
+) -> pd.DataFrame:
+    """Build that table for a regression; NaN where the coefficients are not estimable."""
+    refits = fit.core.fit_coefficients(selections)
+    return pd.DataFrame(
+        np.column_stack([refits.beta, refits.se, refits.tau2, refits.Q]),
+        index=index,
+        columns=[*fit.names, *(f"se({name})" for name in fit.names), "tau2", "Q"],
+    ).assign(converged=refits.converged, estimable=refits.estimable)
+
+
+def leave_one_out(fit: Fitted | FittedRegression, by: Any = None) -> pd.DataFrame:
     """Pool again without each study, or without each cluster of studies, in turn.
 
     Parameters
     ----------
-    fit : Fitted
+    fit : Fitted or FittedRegression
         Any model; at least 2 included studies.
     by : str, array_like or Series, optional
         Cluster (registry, centre, author) of each study: a column of ``fit.studies``; one value
@@ -88,7 +101,8 @@ def leave_one_out(fit: Fitted, by: Any = None) -> pd.DataFrame:
         and `note` (why not). Interval and estimator are those of `fit`. With one study left the
         row is that study's own estimate with its Wald interval and tau2 = 0. Where a likelihood
         model is left without an event (or with nothing else) `mu` is infinite and the interval
-        exact, as in `helpers.models.result.PoolResult.one_sided`; the note says so.
+        exact, as in `helpers.models.result.PoolResult.one_sided`; the note says so. The columns
+        of a meta-regression are those of `RegressionResult.leave_one_out`.
 
     Raises
     ------
@@ -111,17 +125,21 @@ def leave_one_out(fit: Fitted, by: Any = None) -> pd.DataFrame:
     >>> leave_one_out(fit, by=["x", "x", "y"])["k"].to_dict()
     {'x': 1, 'y': 2}
     """
-    model = model_of(fit, "leave-one-out", one_sided=True)
-    units = units_of(model.data, by, None if by is None else fit.studies)
+    model = model_of(fit, "leave-one-out", one_sided=True, moderators=True)
+    units = units_of(model.data, by, columns_by(fit, by))
+    if model.moderated:
+        return _coefficients(cast("FittedRegression", fit), units.rest, units.index())
     return _table(model, model.without_each(units, limits=True), units.index(), units.rest)
 
 
-def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+def cumulative(
+    fit: Fitted | FittedRegression, by: Any = None, *, ascending: bool = True
+) -> pd.DataFrame:
     """Pool the first study, the first two, and so on (Lau et al. 1992).
 
     Parameters
     ----------
-    fit : Fitted
+    fit : Fitted or FittedRegression
         Any model.
     by : str, array_like or Series, optional
         What orders the studies: a column of ``fit.studies``; one value per row of
@@ -152,15 +170,17 @@ def cumulative(fit: Fitted, by: Any = None, *, ascending: bool = True) -> pd.Dat
     >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
     {'B': 1, 'C': 2, 'A': 3}
     """
-    model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
-    order = order_of(model, by, fit.studies, ascending=ascending)
-    refits = model.growing(order, limits=True)
+    model = model_of(fit, "cumulative pooling", least=1, one_sided=True, moderators=True)
+    order = _order(model, by, columns_by(fit, by), ascending)
     index = pd.Index(model.labels, name="study")[order]
+    if model.moderated:
+        return _coefficients(cast("FittedRegression", fit), first_ones(order), index)
+    refits = model.growing(order, limits=True)
     return _table(model, refits, index, first_ones(order))
 
 
-def order_of(
-    model: Model, by: Any, columns: pd.DataFrame, *, ascending: bool = True
+def _order(
+    model: Model, by: Any, columns: pd.DataFrame | None, ascending: bool
 ) -> NDArray[np.int64]:
     """Positions of the included studies in the order in which they are added."""
     if by is None:

@@ -65,7 +65,7 @@ from ..counts.studies import prepare as prepare_counts
 from ..distributions import chi2_ppf, expit
 from ..json_values import picked, plain
 from ..model import Fitted, FittedRegression, Model, model_of
-from ..model.coefficients import RegressionRefits, leverage, moderators_of
+from ..model.coefficients import RegressionRefits, columns_by, leverage
 from ..model.fits import Refits, ratio
 from ..model.units import Units, units_of
 from ..normal.left_out import Sums
@@ -321,7 +321,8 @@ def influence(fit: Fitted | FittedRegression, by: Any = None) -> InfluenceResult
         a study is flagged by any of four rules (thresholds on `rules`): |dffits| >
         3 sqrt(p/(k - p)), Cook's distance beyond the median of a chi-squared variable with p
         degrees of freedom, leverage > 3p/k, |dfbetas| > 1 for any coefficient. A cluster is
-        flagged by the last three, k being the number of clusters.
+        flagged by the last three, k being the number of clusters. After a cluster-robust fit all
+        are of the model.
 
     Raises
     ------
@@ -341,7 +342,7 @@ def influence(fit: Fitted | FittedRegression, by: Any = None) -> InfluenceResult
     ['Study 5']
     """
     model = model_of(fit, "influence", moderators=True)
-    units = _units(fit, model, by)
+    units = units_of(model.data, by, columns_by(fit, by))
     of = _without_each(fit, model, units)
     if not units.single:
         rstudent = np.full(len(units.labels), np.nan)
@@ -370,13 +371,6 @@ def influence(fit: Fitted | FittedRegression, by: Any = None) -> InfluenceResult
         unit=units.name,
         coefficients=of.coefficients,
     )
-
-
-def _units(fit: Fitted | FittedRegression, model: Model, by: Any) -> Units:
-    """Read what is left out together."""
-    if model.moderated:
-        return units_of(model.data, by, moderators_of(cast("FittedRegression", fit)))
-    return units_of(model.data, by, None if by is None else cast("Fitted", fit).studies)
 
 
 class _Without(NamedTuple):
@@ -551,7 +545,7 @@ def baujat(fit: Fitted | FittedRegression, by: Any = None) -> pd.DataFrame:
     0.0
     """
     model = model_of(fit, "the Baujat plot", moderators=True)
-    units = _units(fit, model, by)
+    units = units_of(model.data, by, columns_by(fit, by))
     if model.moderated:
         regression = cast("FittedRegression", fit)
         mean, without = model.X @ regression.estimates, _sound(model, units)

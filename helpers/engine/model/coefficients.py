@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from ..summaries import i2_and_h2
 from .fits import Counts, failures_of, ratio
 
 if TYPE_CHECKING:
-    from .core import FittedRegression, Model
+    from .core import Fitted, FittedRegression, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,17 @@ def variance_factor(scale: Array, ci_method: str) -> Array:
     return np.maximum(scale, 1.0) if ci_method.endswith("max1") else scale
 
 
-def moderators_of(fit: FittedRegression) -> pd.DataFrame:
-    """Moderators, and the clusters of a robust fit as "cluster", for each row given."""
-    if fit.cluster is None:
-        return fit.moderators
-    own = pd.Series(list(fit.cluster), index=list(fit.core.labels), dtype=object)
-    return fit.moderators.assign(cluster=own.reindex(fit.moderators.index))
+def columns_by(fit: Fitted | FittedRegression, by: Any) -> pd.DataFrame | None:
+    """Columns that `by` may name, for each row given: of a regression moderators and "cluster"."""
+    if by is None:
+        return None
+    if not fit.core.moderated:
+        return cast("Fitted", fit).studies
+    own = cast("FittedRegression", fit)
+    if own.cluster is None:
+        return own.moderators
+    clusters = pd.Series(list(own.cluster), index=list(own.core.labels), dtype=object)
+    return own.moderators.assign(cluster=clusters.reindex(own.moderators.index))
 
 
 def leverage(X: Array, weights: Array) -> Array:
