@@ -178,6 +178,8 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
     for label, found in (("regression", regression), ("regression glmm", mixed)):
         yield f"{label} permutation", lambda found=found: found.permutation_test()
         yield f"{label} leave_one_out", lambda found=found: found.leave_one_out()
+        yield f"{label} influence", lambda found=found: found.influence()
+        yield f"{label} baujat", lambda found=found: found.baujat()
         yield f"{label} cumulative", lambda found=found: found.cumulative()
         yield f"{label} gosh", lambda found=found: found.gosh()
         yield f"{label} bootstrap", lambda found=found: found.bootstrap()

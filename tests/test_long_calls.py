@@ -91,6 +91,8 @@ def test_the_cost_is_said_before_it_starts() -> None:
     with pytest.raises(LongComputationWarning, match="about 60 seconds"):
         slope.leave_one_out()
     with pytest.raises(LongComputationWarning, match="about 60 seconds"):
+        slope.influence()
+    with pytest.raises(LongComputationWarning, match="about 60 seconds"):
         slope.cumulative()
     with pytest.raises(LongComputationWarning, match="about 2 minutes"):
         slope.bootstrap()
