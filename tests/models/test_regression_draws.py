@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from reference_values import COLUMNS, by_inverse_variance, counts, study_table
 from helpers import printing
 from helpers.engine.aftercare.resampled import BOOTSTRAP_METHODS, _draw, bootstrap
 from helpers.engine.distributions import expit
+from helpers.engine.model import Model
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.pooling import pool
 from helpers.models.regression import meta_regression
 from helpers.models.regression_result import RegressionResult
 from helpers.views import plots
 
-#: Both families, two estimators of tau2 and three tests.
+#: Both families, three estimators of tau2 and each kind of standard error.
 MODELS: dict[str, dict[str, Any]] = {
     "REML": {"model": "random", "ci_method": "wald"},
     "DL, Knapp-Hartung": {
@@ -30,6 +32,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "tau2_method": "DL",
         "ci_method": "knapp-hartung-max1",
     },
+    "PM, Knapp-Hartung": {"model": "random", "tau2_method": "PM", "ci_method": "knapp-hartung"},
     "common": {"model": "common"},
     "GLMM": {"model": "glmm", "ci_method": "t"},
 }
@@ -132,6 +135,7 @@ def test_every_replicate_is_a_fit_of_its_own(name: str, kind: Any) -> None:
     fit = fitted(data, **MODELS[name])
     result = fit.bootstrap(40, kind, seed=5)
     drawn = _draw(fit.core, fit, 40, kind, np.random.default_rng(5))
+    refits = fit.core.fit_coefficients(drawn.weights, y=drawn.y, events=drawn.events)
     found, lost = 0, 0
     for row in range(40):
         if drawn.weights is not None:
@@ -151,6 +155,8 @@ def test_every_replicate_is_a_fit_of_its_own(name: str, kind: Any) -> None:
             lost += 1
             continue
         assert own.converged
+        assert refits.Q[row] == pytest.approx(own.heterogeneity.Q, rel=1e-8, abs=1e-10)
+        assert refits.I2[row] == pytest.approx(own.heterogeneity.I2, rel=1e-4, abs=1e-5)
         values = [result.drawn[name][found] for name in own.names]
         np.testing.assert_allclose(values, own.estimates, rtol=1e-6, atol=1e-8)
         errors = [result.se[name][found] for name in own.names]
@@ -175,6 +181,18 @@ def test_draws_that_do_not_tell_the_coefficients_apart_are_counted_with_the_reas
         }
         assert result.failed == without > 60
         assert len(result.drawn["tau2"]) == 300 - without
+
+
+def test_fits_that_stop_early_are_counted_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, original = fitted(cohorts(), **MODELS["REML"]), Model.regress
+
+    def stopped(model: Model, **choices: Any) -> Any:
+        found = original(model, **choices)
+        return replace(found, converged=np.arange(len(found.k)) % 3 > 0)
+
+    monkeypatch.setattr(Model, "regress", stopped)
+    for result in (fit.bootstrap(60), fit.gosh(60)):
+        assert result.failures == {"the iteration limit was reached before the stopping rule": 20}
 
 
 def test_parametric_draws_have_a_mean_for_each_study() -> None:

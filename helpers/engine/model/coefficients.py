@@ -78,12 +78,20 @@ def refit_coefficients(
         else:
             common = model.regress(weights=c, y=y, tau2_method="common")
             q = common.scale * (common.k - p)
-        put(out, _told(model, fit, q, _typical_variance(model, c, fit.estimable)), at)
+        vi = model.vi if events is None else model.scale.effects(events, model.counts[1])[1]
+        vt = _typical_variance(model.X, np.atleast_2d(vi), c, fit.estimable)
+        put(out, _told(model, fit, q, vt), at)
     return out
 
 
 def variance_factor(scale: Array, ci_method: str) -> Array:
-    """Give what `ci_method` multiplies covariances by, from the Knapp-Hartung factors of fits."""
+    """Give what `ci_method` multiplies covariances by, from the Knapp-Hartung factors of fits.
+
+    >>> variance_factor(np.array([0.4, 1.6]), "knapp-hartung-max1").tolist()
+    [1.0, 1.6]
+    >>> variance_factor(np.array([0.4, 1.6]), "t").tolist()
+    [1.0, 1.0]
+    """
     if not ci_method.startswith("knapp-hartung"):
         return np.ones_like(scale)
     return np.maximum(scale, 1.0) if ci_method.endswith("max1") else scale
@@ -146,12 +154,17 @@ def _told(model: Model, fit: RegressionFit, q: Array, vt: Array) -> RegressionRe
     )
 
 
-def _typical_variance(model: Model, weights: Array | None, estimable: NDArray[np.bool_]) -> Array:
-    """Typical sampling variance (k - p)/tr(P) of each replicate (doi:10.1002/sim.1186)."""
-    basis, w = np.linalg.qr(model.X)[0], 1.0 / model.vi
-    c = np.ones((1, model.k)) if weights is None else weights[estimable]
+def _typical_variance(
+    X: Array, vi: Array, weights: Array | None, estimable: NDArray[np.bool_]
+) -> Array:
+    """Typical sampling variance (k - p)/tr(P) of each replicate (doi:10.1002/sim.1186).
+
+    `vi` and `weights` (None: each study once) have one row, or one for each replicate.
+    """
+    basis, w = np.linalg.qr(X)[0], 1.0 / (vi if len(vi) == 1 else vi[estimable])
+    c = np.ones((1, len(X))) if weights is None else weights[estimable]
     gram, twice = (np.swapaxes(basis, 0, 1) @ ((c * a)[..., None] * basis) for a in (w, w * w))
-    trace = c @ w - np.trace(np.linalg.solve(gram, twice), axis1=1, axis2=2)
+    trace = (c * w).sum(axis=1) - np.trace(np.linalg.solve(gram, twice), axis1=1, axis2=2)
     vt = np.full(len(estimable), np.nan)
-    vt[estimable] = (c.sum(axis=1) - model.X.shape[1]) / trace
+    vt[estimable] = (c.sum(axis=1) - X.shape[1]) / trace
     return vt
