@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import reference_values
-from reference_values import COLUMNS, by_inverse_variance, counts, study_table
+from reference_values import COLUMNS, by_inverse_variance, counts, load, study_table
 
 from helpers import printing
 from helpers.engine.aftercare.resampled import BOOTSTRAP_METHODS, _draw, bootstrap
@@ -299,8 +296,7 @@ def test_what_the_bootstrap_of_a_regression_cannot_give() -> None:
 
 def test_subsets_agree_with_metafor() -> None:
     """R gives nothing for the same subsets: one level of the factor, or one year in a level."""
-    values = Path(reference_values.__file__).with_name("gosh_r.json")
-    reference = json.loads(values.read_text(encoding="utf-8"))
+    reference = load("gosh_r.json")
     data, compared = study_table().iloc[26:34], 0
     for method in ("REML", "DL", "EE"):
         options: dict[str, Any] = {"model": "common"} if method == "EE" else {"tau2_method": method}

@@ -1,6 +1,6 @@
 """Reference values from R, the tolerances that each quantity must meet, and a counter.
 
-Values: ``reference_r.json`` and ``influence_r.json`` (see the README beside them).
+Values: ``reference_r.json``, ``influence_r.json`` and ``gosh_r.json`` (see the README beside them).
 """
 
 from __future__ import annotations
