@@ -91,7 +91,7 @@ def _top(values: np.ndarray) -> float:
 
 def _moved(fit: Any) -> str:
     """Name what moves without a study."""
-    return "fitted value" if fit.core.X.shape[1] > 1 else "estimate"
+    return "fit" if fit.core.X.shape[1] > 1 else "estimate"
 
 
 def _note(
