@@ -126,7 +126,7 @@ LOWEST_TESTS := helpers tests/engine/test_effects.py $(filter-out %/test_data.py
 lowest: $(READY) ## tests of the engine on the lowest versions that pyproject.toml allows (in their own environment)
 	$(PIP_INSTALL) "$(UV)"
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e . \
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[all]" \
 		$(shell grep -E '^(hypothesis|pytest)==' requirements.txt)
 	$(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
 

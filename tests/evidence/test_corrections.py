@@ -133,7 +133,7 @@ def test_each_scenario_is_the_analysis_of_its_own_table(effects):
 
 
 def test_corrections_of_follow_up_alone_leave_pooled_estimates_alone(effects):
-    columns = load_corrections().groupby("id")["column"].agg(set)
+    columns = load_corrections().astype({"column": str}).groupby("id")["column"].agg(set)
     alone = columns.index[columns == {"median_follow_up_months"}]
     shifts = effects.shifts()
     assert len(alone) == 3
