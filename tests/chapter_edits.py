@@ -385,9 +385,6 @@ FEWER = {
         "slope=egger.bias": "draws=60, slope=egger.bias",
     },
     "time_at_risk": {"draws=400": "draws=40"},
-    "subgroups": {
-        "subgroup_tests(cohorts=cohorts)": "subgroup_tests(cohorts=cohorts, draws=40)",
-    },
     "meta_regression": {
         "regression_overview(cohorts)": "regression_overview(cohorts, draws=99)",
         '("MM: all factors", cohorts)\nplace': '("MM: all factors", cohorts, draws=99)\nplace',
