@@ -9,7 +9,7 @@ from reference_values import counts
 from scipy import integrate, optimize, stats
 
 from helpers.engine.aftercare import baujat, influence
-from helpers.engine.aftercare.diagnostics import study_deviance
+from helpers.engine.aftercare.deviance import study_deviance
 from helpers.engine.normal.weighted import moments, prepare
 from helpers.models.pooling import pool
 
