@@ -16,6 +16,7 @@ from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import prepare
 from helpers.engine.options import TAU2_METHODS
 from helpers.errors import MetaAnalysisError
+from helpers.models.pooling import pool
 from helpers.models.regression import meta_regression
 
 Array = NDArray[np.float64]
@@ -401,3 +402,30 @@ def test_a_batch_in_chunks_is_the_whole_batch(method: str, monkeypatch: pytest.M
             expected = getattr(whole, name)
             np.testing.assert_allclose(getattr(parts, name), expected, rtol=1e-9, atol=1e-12)
         assert (parts.estimable == whole.estimable).all()
+
+
+def test_glmm_weights_are_the_observed_information_of_each_study() -> None:
+    rng = np.random.default_rng(8)
+    n, x = rng.integers(20, 200, 14), rng.normal(size=14)
+    events = rng.binomial(n, expit(-2.5 + 0.4 * x + rng.normal(0.0, 0.7, 14)))
+    data = pd.DataFrame({"events": events, "n": n, "x": x})
+    fit = meta_regression(data, "x", events="events", n="n", model="glmm")
+    tau, step = fit.tau2**0.5, 1e-3
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+
+    def value(place: NDArray[np.float64]) -> NDArray[np.float64]:
+        chance = expit(place[:, None] + tau * nodes)
+        return np.log(stats.binom.pmf(events[:, None], n[:, None], chance) @ weights)
+
+    fitted = fit.estimates[0] + fit.estimates[1] * x
+    bend = value(fitted + step) - 2.0 * value(fitted) + value(fitted - step)
+    information = -bend / step**2
+    np.testing.assert_allclose(fit.weights, 100 * information / information.sum(), rtol=1e-4)
+    X = np.column_stack([np.ones(14), x])
+    inverse = linalg.inv((X.T * information) @ X)
+    hat = information * np.einsum("kp,pq,kq->k", X, inverse, X)
+    np.testing.assert_allclose(fit.residuals["leverage"], hat, rtol=1e-4)
+    np.testing.assert_allclose(fit.influence().leverage, hat, rtol=1e-4)
+    one = meta_regression(data, "1", events="events", n="n", model="glmm")
+    pooled = pool(data, events="events", n="n", model="glmm")
+    np.testing.assert_allclose(one.weights, pooled.weights, rtol=1e-9)

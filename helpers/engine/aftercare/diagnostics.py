@@ -402,7 +402,7 @@ def _coefficients(fit: FittedRegression, model: Model, units: Units) -> _Without
         somewhere = np.where(np.isnan(mean), 0.0, mean)
         spread = _spread(model, model.size, model.vi, somewhere, gone.tau2)
     moved = ratio(change, np.sqrt(factor)[:, None] * at_tau2)
-    weights = _information(fit, model)
+    weights = model.information(fit.estimates, fit.tau2)
     return _Without(
         mean=mean,
         variance=variance,
@@ -419,13 +419,6 @@ def _coefficients(fit: FittedRegression, model: Model, units: Units) -> _Without
         dfbetas=moved if p > 1 else moved[:, 0],
         coefficients=fit.names if p > 1 else (),
     )
-
-
-def _information(fit: FittedRegression, model: Model) -> Array:
-    """Information of each study about its linear predictor: observed for a GLMM, as its weights."""
-    if not model.likelihood:
-        return model.information(fit.estimates, fit.tau2)
-    return np.maximum(-model.study_terms(fit.estimates, fit.tau2).eta_eta[0], 0.0)
 
 
 def _sound(model: Model, units: Units) -> RegressionRefits:

@@ -407,11 +407,14 @@ class Model:
     def information(self, beta: Array, tau2: float) -> Array:
         """Information of each study about its linear predictor, its weight, shape (k,).
 
-        1/(vi + tau2) for inverse variance; for the GLMM 1/(1/v + tau2) with v = n p (1 - p)
-        (Poisson: expected events) at the fitted value.
+        1/(vi + tau2) for inverse variance, and for a GLMM the observed information, as behind its
+        covariance. In a three-level GLMM, whose likelihood is no product over studies,
+        1/(1/v + tau2) with v = n p (1 - p) (Poisson: expected events) at the fitted value.
         """
         if not self.likelihood:
             return 1.0 / (self.vi + tau2)
+        if self.clusters is None:
+            return np.maximum(-self.study_terms(beta, tau2).eta_eta[0], 0.0)
         eta = self.X @ beta
         rate = np.exp(eta) if self.family == "poisson" else expit(eta) * expit(-eta)
         return 1.0 / (1.0 / (self.counts[1] * rate) + tau2)
