@@ -12,7 +12,7 @@ others refers to that hypothesis too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -38,12 +38,16 @@ MAX_EXACT = 500_000
 _CELLS = 2_500_000  # numbers of a batch of replicates
 _TIE = 1e-8
 
+#: Statistics of a batch of arrangements: of the coefficients, of all together, of each term; NaN
+#: where there is no estimate.
+Statistics = tuple[Array, Array, dict[str, Array]]
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PermutationTest(Shown):
     """P-values by permutation, with their Monte Carlo standard errors (0 if exact)."""
 
-    #: `p`, `p_mcse`: omnibus test of all moderators.
+    #: `p`, `p_mcse`: test of what `tested` says, by default an omnibus test.
     p: float
     p_mcse: float
     names: tuple[str, ...]  # coefficients
@@ -63,18 +67,19 @@ class PermutationTest(Shown):
     statistics: Array
     #: Shape (draws,): omnibus statistics in the same order.
     omnibus_statistics: Array
+    tested: str = "all moderators"  # what `p` is of, in words
 
     def _said(self) -> Iterator[Row]:
         how = "all arrangements" if self.exact else f"random arrangements, seed {self.seed}"
         failed = f"; {self.failed} failed" if self.failed else ""
         yield "draws", f"{printing.count(self.draws)} ({how}{failed})"
-        yield "all moderators", p_text(self.p)
+        yield self.tested, p_text(self.p)
         for name, p in zip(self.names, self.coefficient_p, strict=True):
             yield printing.readable(name), p_text(p)
 
     def summary_frame(self) -> pd.DataFrame:
         """P-values and Monte Carlo standard errors; index: omnibus, terms, coefficients."""
-        rows = [("omnibus", "all moderators", self.p, self.p_mcse)]
+        rows = [("omnibus", self.tested, self.p, self.p_mcse)]
         rows += [("term", t, self.term_p[t], self.term_mcse[t]) for t in self.term_p]
         rows += [
             ("coefficient", name, float(p), float(e))
@@ -143,9 +148,7 @@ def _sign_flips(k: int) -> Iterator[Array]:
         yield np.array([1.0 - 2.0 * (code >> i & 1) for i in range(k)])
 
 
-def _statistics(
-    fit: RegressionFit, columns: _DesignColumns, ci_method: str
-) -> tuple[Array, Array, dict[str, Array]]:
+def _statistics(fit: RegressionFit, columns: _DesignColumns, ci_method: str) -> Statistics:
     """Coefficient, omnibus and term statistics of a batch; NaN where there is no estimate."""
     sound = fit.converged & fit.estimable
     cov = np.where(sound[:, None, None], fit.cov, np.eye(fit.cov.shape[1]))
@@ -177,14 +180,48 @@ def permutation_test(
 ) -> PermutationTest:
     """Permute the moderators of a regression (`RegressionResult.permutation_test`)."""
     design = model.X
-    k, p = design.shape
-    flips = columns.intercept is not None and p == 1
+    flips = columns.intercept is not None and design.shape[1] == 1
     if not flips and null != 0.0:
         raise UnsupportedError("a null value other than 0 is defined without moderators only")
     if flips and model.likelihood:
         raise UnsupportedError(
             "a permutation test of the GLMM needs moderators: signs of counts cannot be flipped"
         )
+
+    def statistics(batch: Any) -> Statistics:
+        fit = model.regress(signs=batch, null=null) if flips else model.regress(order=batch)
+        return _statistics(fit, columns, ci_method)
+
+    return arranged(
+        design,
+        statistics,
+        draws=draws,
+        seed=seed,
+        names=columns.names,
+        terms=tuple(columns.terms),
+        flips=flips,
+        kind="regressions of counts" if model.likelihood else "regressions of effects",
+    )
+
+
+def arranged(
+    design: Array,
+    statistics: Callable[[Any], Statistics],
+    *,
+    draws: int | str,
+    seed: int | None,
+    kind: str,
+    names: tuple[str, ...] = (),
+    terms: tuple[str, ...] = (),
+    flips: bool = False,
+    tested: str = "all moderators",
+) -> PermutationTest:
+    """Compare statistics with those of the rows of a design in other orders, or of other signs.
+
+    `statistics` takes a batch of orders, or of signs, shape (r, k); `kind` is what one of its fits
+    is, for the cost.
+    """
+    k, p = design.shape
     total = 2**k if flips else number_of_arrangements(design)
     exact = draws == "exact"
     if isinstance(draws, str) and not exact:
@@ -202,8 +239,8 @@ def permutation_test(
         source = _sign_flips(k) if flips else arrangements(design)
     size = max(50, _CELLS // (k * (p + 1) * (p + 2)))
     left = total if exact else int(draws)
-    announce("regressions of counts" if model.likelihood else "regressions of effects", left, k)
-    parts: list[tuple[Array, Array, dict[str, Array]]] = []
+    announce(kind, left, k)
+    parts: list[Statistics] = []
     while left > 0:
         now = min(size, left)
         if source is not None:
@@ -214,8 +251,7 @@ def permutation_test(
             batch = rng.permuted(np.tile(np.arange(k), (now, 1)), axis=1)
         if not parts:  # the observed fit comes first
             batch = np.concatenate([np.ones((1, k)) if flips else np.arange(k)[None], batch])
-        fit = model.regress(signs=batch, null=null) if flips else model.regress(order=batch)
-        parts.append(_statistics(fit, columns, ci_method))
+        parts.append(statistics(batch))
         left -= now
     t = np.concatenate([part[0] for part in parts])
     q = np.concatenate([part[1] for part in parts])
@@ -235,22 +271,23 @@ def permutation_test(
 
     coefficient = share(t, t[0])
     omnibus = share(q[:, None], q[:1])
-    terms = {}
-    for name in columns.terms:
+    each = {}
+    for name in terms:
         values = np.concatenate([part[2][name] for part in parts])
-        terms[name] = share(values[:, None], values[:1])
+        each[name] = share(values[:, None], values[:1])
     return PermutationTest(
         p=float(omnibus[0]),
         p_mcse=float(error(omnibus)[0]),
-        names=columns.names,
+        names=names,
         coefficient_p=coefficient,
         coefficient_mcse=error(coefficient),
-        term_p={name: float(v[0]) for name, v in terms.items()},
-        term_mcse={name: float(error(v)[0]) for name, v in terms.items()},
+        term_p={name: float(v[0]) for name, v in each.items()},
+        term_mcse={name: float(error(v)[0]) for name, v in each.items()},
         draws=used,
         failed=len(q) - exact - used,
         exact=exact,
         seed=None if exact else seed,
         statistics=t[sound],
         omnibus_statistics=q[sound],
+        tested=tested,
     )

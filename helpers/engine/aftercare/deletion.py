@@ -171,7 +171,7 @@ def cumulative(
     {'B': 1, 'C': 2, 'A': 3}
     """
     model = model_of(fit, "cumulative pooling", least=1, one_sided=True, moderators=True)
-    order = _order(model, by, columns_by(fit, by), ascending)
+    order = order_of(model, by, columns_by(fit, by), ascending)
     index = pd.Index(model.labels, name="study")[order]
     if model.moderated:
         return _coefficients(cast("FittedRegression", fit), first_ones(order), index)
@@ -179,7 +179,7 @@ def cumulative(
     return _table(model, refits, index, first_ones(order))
 
 
-def _order(
+def order_of(
     model: Model, by: Any, columns: pd.DataFrame | None, ascending: bool
 ) -> NDArray[np.int64]:
     """Positions of the included studies in the order in which they are added."""

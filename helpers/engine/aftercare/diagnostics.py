@@ -157,7 +157,7 @@ class InfluenceResult(Shown):
         return plain(picked(self, "model k rules") | {"studies": self.frame()})
 
 
-def _rules(units: Units, p: int = 1) -> tuple[Rule, ...]:
+def rules_of(units: Units, p: int = 1) -> tuple[Rule, ...]:
     """Rules for p coefficients; DFFITS is of single studies."""
     k = len(units.labels)
     single = []
@@ -325,7 +325,7 @@ def influence(fit: Fitted | FittedRegression, by: Any = None) -> InfluenceResult
         weights=of.weights,
         dfbetas=of.dfbetas,
         converged=of.converged,
-        rules=_rules(units, model.X.shape[1]),
+        rules=rules_of(units, model.X.shape[1]),
         model=model.options.model,
         k=model.k,
         unit=units.name,

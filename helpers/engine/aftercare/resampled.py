@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from ..effects import get_measure
 from ..json_values import picked, plain
 from ..model import Drawn, Fitted, FittedRegression, Model, Progress, model_of
 from ..model.coefficients import RegressionRefits, refuse_names
-from ..model.fits import Refits
+from ..model.fits import Refits, failures_of
 from ..model.units import units_of
 from ..normal.intervals import Interval
 from ..options import BETA_BINOMIAL
@@ -38,7 +38,7 @@ from .sign_flips import permutation_test
 
 #: Interval methods for each bootstrapped quantity.
 BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")
-#: Ends of the range of what is not a mean.
+#: Ends of the range of what is not a mean, that of one group, "tau2(group)", included.
 _BOUNDS = {"tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
 
 
@@ -74,8 +74,10 @@ class BootstrapResult(Shown):
             else:
                 row, centre, unit = printing.readable(name), self.observed[name], "number"
             yield row, with_interval(centre, self.conf_int(name), self.level, unit)
-        if "tau2" in self.quantities:
-            yield "τ²", with_interval(self.observed["tau2"], self.conf_int("tau2"), self.level)
+        for name in self.quantities:
+            if name.startswith("tau2") and name not in self.se:
+                row = name.replace("tau2", "τ²")
+                yield row, with_interval(self.observed[name], self.conf_int(name), self.level)
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -160,7 +162,7 @@ class BootstrapResult(Shown):
             limits = np.quantile(values, tail, method="weibull")
             if method == "basic":
                 limits = 2.0 * centre - limits[::-1]
-        ends = (-np.inf, np.inf) if quantity in self.se else _BOUNDS[quantity]
+        ends = (-np.inf, np.inf) if quantity in self.se else _BOUNDS[quantity.partition("(")[0]]
         low, high = np.clip(limits, *ends)
         return float(low), float(high)
 
@@ -311,9 +313,8 @@ def bootstrap(
     one_of("kind", kind, ("parametric", "nonparametric"))
     draws = whole_number("draws", draws, 20)
     model = model_of(fit, "the bootstrap", moderators=True)
-    names: tuple[str, ...] = ()
     if model.moderated:
-        names = refuse_names(cast("FittedRegression", fit), _BOUNDS, "the bootstrap")
+        refuse_names(cast("FittedRegression", fit), _BOUNDS, "the bootstrap")
         if cast("FittedRegression", fit).cluster is not None:
             raise UnsupportedError(
                 "the bootstrap of a regression draws studies, or their effects, as if they were "
@@ -324,34 +325,77 @@ def bootstrap(
             "kind='nonparametric' draws studies as if they were independent, which those of one "
             "cluster are not; the parametric bootstrap draws new clusters"
         )
-    rng = generator(seed)
+    return result_of(
+        replicated(fit, draws, kind, generator(seed), progress), fit, draws, kind, seed
+    )
+
+
+class Replicates(NamedTuple):
+    """What `draws` replicates of a fit gave, of shape (draws,) each, by name."""
+
+    values: dict[str, Array]  # coefficients (or the mean) and heterogeneity
+    errors: dict[str, Array]  # standard errors of the former
+    observed: dict[str, float]
+    observed_se: dict[str, float]
+    acceleration: dict[str, float]  # of each of `values` (nonparametric only)
+    converged: NDArray[np.bool_]
+    status: NDArray[np.int8]
+
+
+def replicated(
+    fit: Fitted | FittedRegression,
+    draws: int,
+    kind: str,
+    rng: np.random.Generator,
+    progress: Progress | None,
+) -> Replicates:
+    """Draw replicates of a fit and fit them."""
+    model = fit.core
+    names = cast("FittedRegression", fit).names if model.moderated else ()
     drawn = _draw(model, fit, draws, kind, rng)
     refit = model.fit_coefficients if model.moderated else model.fit
-    refits = refit(drawn.weights, y=drawn.y, events=drawn.events, progress=progress)
-    sound = refits.converged
-    if int(sound.sum()) < 20:
-        raise ConvergenceError(
-            f"bootstrap: only {int(sound.sum())} of {draws} replicates could be fitted "
-            f"({'; '.join(f'{n} x {why}' for why, n in refits.failures().items())})"
-        )
-    acceleration = None
-    if kind == "nonparametric":
+    refits: Refits | RegressionRefits = refit(
+        drawn.weights, y=drawn.y, events=drawn.events, progress=progress
+    )
+    values, acceleration = _values(refits, names), {}
+    if kind == "nonparametric" and model.k < 2:
+        acceleration = dict.fromkeys(values, np.nan)
+    elif kind == "nonparametric":
         rest = units_of(model.data).rest
         gone = model.fit_coefficients(rest) if model.moderated else model.without_each()
         acceleration = _acceleration(_values(gone, names), gone.converged)
-    observed, observed_se = _observed(fit)
+    return Replicates(
+        values,
+        _errors(refits, names),
+        *_observed(fit),
+        acceleration,
+        refits.converged,
+        refits.status,
+    )
+
+
+def result_of(
+    made: Replicates, fit: Fitted | FittedRegression, draws: int, kind: str, seed: int
+) -> BootstrapResult:
+    """Leave out the replicates that failed."""
+    sound, failures = made.converged, failures_of(made.status[~made.converged])
+    if int(sound.sum()) < 20:
+        raise ConvergenceError(
+            f"bootstrap: only {int(sound.sum())} of {draws} replicates could be fitted "
+            f"({'; '.join(f'{n} x {why}' for why, n in failures.items())})"
+        )
     return BootstrapResult(
         kind=kind,
         draws=draws,
         failed=int((~sound).sum()),
-        failures=refits.failures(),
+        failures=failures,
         seed=seed,
-        level=model.options.level,
-        drawn={name: values[sound] for name, values in _values(refits, names).items()},
-        se={name: values[sound] for name, values in _errors(refits, names).items()},
-        observed=observed,
-        observed_se=observed_se,
-        acceleration=acceleration,
+        level=fit.core.options.level,
+        drawn={name: values[sound] for name, values in made.values.items()},
+        se={name: values[sound] for name, values in made.errors.items()},
+        observed=made.observed,
+        observed_se=made.observed_se,
+        acceleration=made.acceleration or None,
         fit=fit,
     )
 
