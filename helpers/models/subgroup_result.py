@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import printing
 from ..door import pd
+from ..engine.aftercare import BootstrapResult, GoshResult, InfluenceResult
+from ..engine.aftercare.coefficient_permutation import PermutationTest
+from ..engine.aftercare.deletion import order_of
 from ..engine.cost import announce
 from ..engine.json_values import picked, plain
+from ..engine.model import Progress
+from ..engine.model.fits import Selections, first_ones
 from ..engine.model.units import units_of
 from ..engine.options import FEW_IN_GROUP, Options
 from ..engine.shown import Row, Shown, estimate_row, number, p_text
 from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError
+from . import subgroup_aftercare
 from .result import PoolResult
 from .subgroup_fits import (
     BetweenTest,
@@ -168,9 +174,54 @@ class SubgroupResult(Shown):
         >>> result.leave_one_out()["p"].round(2).tolist()
         [0.83, 0.53, 0.99, 0.53, 0.04, 0.95]
         """
+        overall = self.overall
+        units = units_of(overall.data, by, None if by is None else overall.studies)
+        return self._fitted_to(units.rest, units.index(), "left")
+
+    def cumulative(self, by: Any = None, *, ascending: bool = True) -> pd.DataFrame:
+        """Compare the groups among the first study, the first two, and so on.
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            What orders the studies, whichever groups they are in, as in
+            `helpers.aftercare.cumulative`. Default: input order.
+        ascending : bool
+            Smallest first (not used with labels).
+
+        Returns
+        -------
+        DataFrame
+            Index: the study added at each step. Columns as in `leave_one_out`; NaN for a group
+            until it has a study, and for all of them, with a note, while a common variance cannot
+            be told from the differences between groups. The intervals and the tests of repeated
+            looks are not corrected.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> table = result.cumulative(by=[2019, 2021, 2023, 2020, 2022, 2024])
+        >>> table["df"].to_list(), table["note"].iloc[0]
+        ([0, 1, 1, 1, 1, 1], 'no study is yet in b')
+        """
+        overall = self.overall
+        order = order_of(
+            overall.core, by, None if by is None else overall.studies, ascending=ascending
+        )
+        index = pd.Index(overall.core.labels, name="study")[order]
+        return self._fitted_to(first_ones(order), index, "yet")
+
+    def _fitted_to(
+        self, selections: Selections, index: pd.Index[Any], missing: str
+    ) -> pd.DataFrame:
+        """Compare the groups again among some of the studies, a row for each selection."""
         overall, studies = self.overall, self.overall.data
         members = self._members()
-        # The interval stays that of the group, whatever the number of studies that are left.
+        # The interval stays that of the group, whatever the number of studies.
         asked = _asked(overall)
         options = {
             level: asked
@@ -178,23 +229,22 @@ class SubgroupResult(Shown):
             else replace(asked, ci_method=fit.ci_method, ci_named=True)
             for level, fit in self.groups.items()
         }
-        units = units_of(studies, by, None if by is None else overall.studies)
         counts = overall.options.method == "likelihood"
         kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
-        announce(kind, len(units.labels), overall.k)
+        announce(kind, len(selections), overall.k)
         rows = []
-        for unit, label in enumerate(units.labels):
+        for selected in selections[:]:
             keep = studies.included.copy()
-            keep[studies.included] = units.rest[unit]
-            rest = studies.only(keep, f"{label} left out")
+            keep[studies.included] = selected
+            some = studies.only(keep, "not in this selection")
             there = {level: at for level, at in members.items() if keep[at].any()}
             gone = [level for level in members if level not in there]
-            note = f"no study is left in {', '.join(gone)}" if gone else ""
-            row: dict[str, Any] = {"k": rest.k, "statistic": np.nan, "df": 0, "p": np.nan}
+            note = f"no study is {missing} in {', '.join(gone)}" if gone else ""
+            row: dict[str, Any] = {"k": some.k, "statistic": np.nan, "df": 0, "p": np.nan}
             fits: dict[str, PoolResult] = {}
             try:
-                fits = fit_groups(rest, there, options, self.group_tau2)
-            except MetaAnalysisError as error:  # the rest does not tell the groups apart
+                fits = fit_groups(some, there, options, self.group_tau2)
+            except MetaAnalysisError as error:  # these do not tell the groups apart
                 note = str(error)
             else:
                 test = wald_test(list(fits.values()), joint=self.group_tau2 == "common")
@@ -205,7 +255,205 @@ class SubgroupResult(Shown):
                 names = (f"{name}({level})" for name in ("estimate", "ci_lower", "ci_upper"))
                 row |= dict(zip(names, found, strict=True))
             rows.append(row | {"note": note})
-        return pd.DataFrame(rows, index=units.index())
+        return pd.DataFrame(rows, index=index)
+
+    def influence(self, by: Any = None) -> InfluenceResult:
+        """Compute deletion diagnostics of single studies, or of clusters of studies.
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            Cluster of each study, as in `leave_one_out`.
+
+        Returns
+        -------
+        InfluenceResult
+            With a common variance the diagnostics of the regression on an indicator of each group
+            (`helpers.engine.aftercare.diagnostics`). With separate variances those of a study in
+            its own group, "dfbetas(...)" being 0 for the other groups; for a cluster Cook's
+            distances (and `Q_deleted`) of its groups add up, the covariance ratios multiply, and
+            `tau2_deleted` is NaN if there are several. The rules are those of as many
+            coefficients as groups. NaN, and `converged` False, where nothing is left of a group.
+            Studies of a group without an event, or with nothing but events, are left out: its
+            mean is not finite.
+
+        Raises
+        ------
+        UnsupportedError
+            No group has a finite mean, or a fit did not converge.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
+        ...     model="glmm",
+        ... )
+        >>> result.influence().frame()["dfbetas(b)"].round(2).to_list()
+        [0.0, 0.0, 0.0, 0.9, -1.84, 0.1]
+        """
+        return subgroup_aftercare.influence(self, by)
+
+    def baujat(self, by: Any = None) -> pd.DataFrame:
+        """Set the heterogeneity within groups against the influence on their means.
+
+        Parameters
+        ----------
+        by : str, array_like or Series, optional
+            Cluster of each study, as in `leave_one_out`.
+
+        Returns
+        -------
+        DataFrame
+            `contribution`, `influence` and `converged` as in `helpers.aftercare.baujat`, of the
+            same studies as in `influence`.
+
+        Raises
+        ------
+        UnsupportedError
+            As in `influence`.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     yi=[0.1, 0.3, 0.8, 0.2, 1.0, 1.1], vi=[0.1] * 6, by=list("aaabbb"),
+        ... )
+        >>> result.baujat()["influence"].round(2).to_list()
+        [0.9, 0.22, 1.36, 3.61, 0.78, 1.21]
+        """
+        return subgroup_aftercare.baujat(self, by)
+
+    def gosh(
+        self,
+        subsets: str | int = "all",
+        *,
+        min_size: int | None = None,
+        seed: int = 1,
+        progress: Progress | None = None,
+    ) -> dict[str, GoshResult]:
+        """Fit the groups to every subset of the studies, or to a sample of the subsets.
+
+        With a variance for each group its estimate depends on its own studies alone. Each group
+        is therefore fitted to the subsets of its own studies: among the subsets of all studies
+        each of these would come back thousands of times. With a common variance they are subsets
+        of all studies.
+
+        Parameters
+        ----------
+        subsets, min_size, seed, progress
+            As in `helpers.aftercare.gosh`, of each group in turn; with a common variance as in
+            `RegressionResult.gosh`.
+
+        Returns
+        -------
+        dict of str to GoshResult
+            Subsets of each group with a finite mean and, with separate variances, at least two
+            studies. With a common variance `estimate` is on the model scale, and `I2` and `Q` are
+            of all groups together.
+
+        Raises
+        ------
+        UnsupportedError
+            There is no such group, or a fit did not converge.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9, 4], n=[40, 60, 90, 50, 90, 70, 80], by=list("aaabbbb"),
+        ...     model="glmm",
+        ... )
+        >>> {name: len(fits) for name, fits in result.gosh().items()}
+        {'a': 4, 'b': 11}
+        """
+        return subgroup_aftercare.gosh(
+            self, subsets, min_size=min_size, seed=seed, progress=progress
+        )
+
+    def bootstrap(
+        self,
+        draws: int = 2000,
+        kind: Literal["parametric", "nonparametric"] = "parametric",
+        *,
+        seed: int = 1,
+        progress: Progress | None = None,
+    ) -> BootstrapResult:
+        """Bootstrap the means of the groups and the variance between studies, on the model scale.
+
+        Parameters
+        ----------
+        draws : int, default 2000
+        kind : {"parametric", "nonparametric"}
+            Draw effects (or counts) from the fit of each group, or draw studies with replacement:
+            with a variance for each group within the groups, else among all studies.
+        seed : int
+        progress : callable, optional
+            Called with (replicates done, replicates) after each group, or each chunk.
+
+        Returns
+        -------
+        BootstrapResult
+            Intervals by the name of the group and, for the variance between studies, "tau2", or
+            "tau2(...)" and "I2(...)" of each group of at least two studies. Groups without a finite
+            mean are left out; a replicate in which another has none counts as failed.
+
+        Raises
+        ------
+        UnsupportedError
+            No group has a finite mean, or a fit did not converge.
+        ConvergenceError
+            Fewer than 20 replicates could be fitted.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     events=[3, 8, 6, 16, 2, 9], n=[40, 60, 90, 50, 90, 70], by=list("aaabbb"),
+        ...     model="random",
+        ... )
+        >>> low, high = result.bootstrap(200, seed=7).conf_int("b")
+        >>> bool(low < result.groups["b"].mu < high)
+        True
+        """
+        return subgroup_aftercare.bootstrap(self, draws, kind, seed=seed, progress=progress)
+
+    def permutation_test(self, draws: int | str = 1000, *, seed: int | None = 1) -> PermutationTest:
+        """Permute the groups among the studies and compare `test.statistic`.
+
+        The hypothesis is that the studies of the compared groups are exchangeable. A group's
+        effect and variance (or events and patients) stay together, and each arrangement is fitted
+        as the groups were.
+
+        Parameters
+        ----------
+        draws : int or "exact"
+            Random arrangements, to which the observed one is added (Phipson and Smyth 2010,
+            doi:10.2202/1544-6115.1585), or all distinct ones.
+        seed : int or None
+            Seed of the random arrangements (None: different each time).
+
+        Returns
+        -------
+        PermutationTest
+            `p` and `omnibus_statistics`; there are no coefficients and terms. Arrangements that
+            leave a group without a finite mean are counted in `failed` and left out.
+
+        Raises
+        ------
+        UnsupportedError
+            Fewer than two groups are compared, or too many arrangements for an exact test.
+
+        Examples
+        --------
+        >>> from helpers import subgroups
+        >>> result = subgroups(
+        ...     yi=[0.1, 0.3, 0.2, 0.9, 1.0, 1.1], vi=[0.1] * 6, by=list("aaabbb"),
+        ... )
+        >>> result.permutation_test("exact").p
+        0.1
+        """
+        return subgroup_aftercare.permutation_test(self, draws, seed)
 
     def likelihood_ratio_test(self) -> LikelihoodRatioTest:
         """Test by their log-likelihoods whether all groups follow one model.

@@ -36,6 +36,8 @@ TOLERANCE: dict[str, float] = {
     "lme4": 1e-4,
     # metafor's root of the generalised Q statistic: uniroot with an absolute tolerance of 1.2e-4
     "uniroot": 2e-4,
+    # metafor's rma.mv by optim (BFGS), which stops within 3e-7 of the maximum in tau2
+    "rma.mv": 1e-5,
     # R's glm takes the standard error from its last but one iteration (`glm_as_r_stops`)
     "glm": 1e-4,
 }

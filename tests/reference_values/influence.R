@@ -1,10 +1,11 @@
-# Deletion diagnostics of a meta-regression with a factor and a number, by metafor.
+# Deletion diagnostics of a meta-regression with a factor and a number, and of subgroups, by metafor.
 #
 #   Rscript tests/reference_values/influence.R
 #
 # Needs metafor and jsonlite (Debian: r-cran-metafor). Takes cohorts 25 to 40 of
 # reference_r.json, and writes influence_r.json beside itself: what influence() and baujat() give,
-# for each estimator and test.
+# for each estimator and test. Subgroups with a variance each are one model with a diagonal
+# covariance of the random effects (rma.mv), of which metafor has fewer diagnostics.
 
 suppressMessages(library(metafor))
 library(jsonlite)
@@ -33,5 +34,17 @@ for (method in c("REML", "DL", "EE")) {
     found[[paste(method, test, sep = "_")]] <- diagnostics(method, test)
   }
 }
+joint <- rma(yi, vi, mods = ~ Setting - 1, data = plo, control = list(threshold = 1e-13))
+i <- influence(joint)
+b <- baujat(joint)
+found$subgroups <- list(common = list(rstudent = i$inf$rstudent, dffits = i$inf$dffits,
+  cook.d = i$inf$cook.d, cov.r = i$inf$cov.r, tau2.del = i$inf$tau2.del, QE.del = i$inf$QE.del,
+  hat = i$inf$hat, weight = i$inf$weight, dfbs = lapply(unclass(i$dfbs)[seq_len(joint$p)], as.vector),
+  contribution = b$x, influence = b$y))
+plo$id <- seq_len(nrow(plo))
+own <- rma.mv(yi, vi, mods = ~ Setting - 1, random = ~ Setting | id, struct = "DIAG", data = plo,
+  control = list(optimizer = "optim", optmethod = "BFGS", reltol = 1e-16))
+found$subgroups$separate <- list(rstudent = rstudent(own)$z, cook.d = cooks.distance(own),
+  dfbs = lapply(dfbetas(own), as.vector), hat = hatvalues(own), tau2 = own$tau2)
 write(toJSON(found, digits = I(17), auto_unbox = TRUE, na = "null"),
   file.path(here, "influence_r.json"))

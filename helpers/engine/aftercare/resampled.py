@@ -39,7 +39,7 @@ from .sign_flips import permutation_test
 #: Interval methods for each bootstrapped quantity.
 BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")
 #: Ends of the range of what is not a mean, that of one group, "tau2(group)", included.
-_BOUNDS = {"tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
+BOUNDS = {"tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -162,7 +162,7 @@ class BootstrapResult(Shown):
             limits = np.quantile(values, tail, method="weibull")
             if method == "basic":
                 limits = 2.0 * centre - limits[::-1]
-        ends = (-np.inf, np.inf) if quantity in self.se else _BOUNDS[quantity.partition("(")[0]]
+        ends = (-np.inf, np.inf) if quantity in self.se else BOUNDS[quantity.partition("(")[0]]
         low, high = np.clip(limits, *ends)
         return float(low), float(high)
 
@@ -310,11 +310,9 @@ def bootstrap(
     >>> bool(0 < low < fit.estimate < high < 1), result.failed
     (True, 0)
     """
-    one_of("kind", kind, ("parametric", "nonparametric"))
-    draws = whole_number("draws", draws, 20)
     model = model_of(fit, "the bootstrap", moderators=True)
     if model.moderated:
-        refuse_names(cast("FittedRegression", fit), _BOUNDS, "the bootstrap")
+        refuse_names(cast("FittedRegression", fit), BOUNDS, "the bootstrap")
         if cast("FittedRegression", fit).cluster is not None:
             raise UnsupportedError(
                 "the bootstrap of a regression draws studies, or their effects, as if they were "
@@ -325,9 +323,8 @@ def bootstrap(
             "kind='nonparametric' draws studies as if they were independent, which those of one "
             "cluster are not; the parametric bootstrap draws new clusters"
         )
-    return result_of(
-        replicated(fit, draws, kind, generator(seed), progress), fit, draws, kind, seed
-    )
+    made = replicated(fit, draws, kind, generator(seed), progress)
+    return result_of(made, fit, kind=kind, seed=seed)
 
 
 class Replicates(NamedTuple):
@@ -350,6 +347,8 @@ def replicated(
     progress: Progress | None,
 ) -> Replicates:
     """Draw replicates of a fit and fit them."""
+    one_of("kind", kind, ("parametric", "nonparametric"))
+    draws = whole_number("draws", draws, 20)
     model = fit.core
     names = cast("FittedRegression", fit).names if model.moderated else ()
     drawn = _draw(model, fit, draws, kind, rng)
@@ -375,10 +374,11 @@ def replicated(
 
 
 def result_of(
-    made: Replicates, fit: Fitted | FittedRegression, draws: int, kind: str, seed: int
+    made: Replicates, fit: Fitted | FittedRegression, *, kind: str, seed: int
 ) -> BootstrapResult:
     """Leave out the replicates that failed."""
     sound, failures = made.converged, failures_of(made.status[~made.converged])
+    draws = len(sound)
     if int(sound.sum()) < 20:
         raise ConvergenceError(
             f"bootstrap: only {int(sound.sum())} of {draws} replicates could be fitted "
