@@ -154,6 +154,11 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
     normal = subgroups(d, by="entity", model="random", **counts)
     for label, found in (("subgroups", groups), ("subgroups random", normal)):
         yield f"{label} leave_one_out", lambda found=found: found.leave_one_out()
+        yield f"{label} influence", lambda found=found: found.influence()
+        yield f"{label} cumulative", lambda found=found: found.cumulative()
+        yield f"{label} gosh", lambda found=found: found.gosh()
+        yield f"{label} bootstrap", lambda found=found: found.bootstrap()
+        yield f"{label} permutation_test", lambda found=found: found.permutation_test()
     yield "posterior", lambda: posterior(d, **counts)
     yield "posterior normal", lambda: posterior(d, **effects)
     levels = {

@@ -31,10 +31,10 @@ from ..engine import aftercare
 from ..engine.aftercare import BootstrapResult, GoshResult, InfluenceResult
 from ..engine.aftercare.coefficient_permutation import PermutationTest, Statistics, arranged
 from ..engine.aftercare.diagnostics import rules_of
-from ..engine.aftercare.resampled import BOUNDS, Replicates, replicated, result_of
+from ..engine.aftercare.resampled import Replicates, refuse_quantities, replicated, result_of
 from ..engine.json_values import picked
 from ..engine.model import Model, Progress
-from ..engine.model.coefficients import refuse_names, variance_factor
+from ..engine.model.coefficients import variance_factor
 from ..engine.model.units import Units, units_of, values_of
 from ..engine.options import default_ci_method
 from ..errors import UnsupportedError
@@ -230,7 +230,7 @@ def bootstrap(
     joint = group_means(result, "the bootstrap")
     if result.group_tau2 == "common":
         return aftercare.bootstrap(joint, draws, kind, seed=seed, progress=progress)
-    refuse_names(joint, BOUNDS, "the bootstrap")
+    refuse_quantities(joint)
     rng = generator(seed)
     parts = {}
     for done, name in enumerate(joint.names, 1):

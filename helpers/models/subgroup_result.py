@@ -290,7 +290,7 @@ class SubgroupResult(Shown):
         ...     model="glmm",
         ... )
         >>> result.influence().frame()["dfbetas(b)"].round(2).to_list()
-        [0.0, 0.0, 0.0, 0.9, -1.84, 0.1]
+        [0.0, 0.0, 0.0, 1.23, -2.33, 0.16]
         """
         return subgroup_aftercare.influence(self, by)
 
@@ -320,7 +320,7 @@ class SubgroupResult(Shown):
         ...     yi=[0.1, 0.3, 0.8, 0.2, 1.0, 1.1], vi=[0.1] * 6, by=list("aaabbb"),
         ... )
         >>> result.baujat()["influence"].round(2).to_list()
-        [0.9, 0.22, 1.36, 3.61, 0.78, 1.21]
+        [0.36, 0.02, 0.8, 1.61, 0.07, 0.17]
         """
         return subgroup_aftercare.baujat(self, by)
 

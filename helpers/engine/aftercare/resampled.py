@@ -39,7 +39,7 @@ from .sign_flips import permutation_test
 #: Interval methods for each bootstrapped quantity.
 BOOTSTRAP_METHODS: tuple[str, ...] = ("percentile", "basic", "bca", "studentised")
 #: Ends of the range of what is not a mean, that of one group, "tau2(group)", included.
-BOUNDS = {"tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
+_BOUNDS = {"tau2": (0.0, np.inf), "I2": (0.0, 100.0)}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -162,7 +162,7 @@ class BootstrapResult(Shown):
             limits = np.quantile(values, tail, method="weibull")
             if method == "basic":
                 limits = 2.0 * centre - limits[::-1]
-        ends = (-np.inf, np.inf) if quantity in self.se else BOUNDS[quantity.partition("(")[0]]
+        ends = (-np.inf, np.inf) if quantity in self.se else _BOUNDS[quantity.partition("(")[0]]
         low, high = np.clip(limits, *ends)
         return float(low), float(high)
 
@@ -312,7 +312,7 @@ def bootstrap(
     """
     model = model_of(fit, "the bootstrap", moderators=True)
     if model.moderated:
-        refuse_names(cast("FittedRegression", fit), BOUNDS, "the bootstrap")
+        refuse_quantities(cast("FittedRegression", fit))
         if cast("FittedRegression", fit).cluster is not None:
             raise UnsupportedError(
                 "the bootstrap of a regression draws studies, or their effects, as if they were "
@@ -325,6 +325,11 @@ def bootstrap(
         )
     made = replicated(fit, draws, kind, generator(seed), progress)
     return result_of(made, fit, kind=kind, seed=seed)
+
+
+def refuse_quantities(fit: FittedRegression) -> None:
+    """Refuse coefficients that are called as another quantity is."""
+    refuse_names(fit, _BOUNDS, "the bootstrap")
 
 
 class Replicates(NamedTuple):
