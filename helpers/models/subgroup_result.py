@@ -71,6 +71,18 @@ class SubgroupResult(Shown):
         """Groups in the test: all but those without an event, or full."""
         return tuple(name for name, fit in self.groups.items() if not fit.one_sided)
 
+    @property
+    def options(self) -> Options:
+        """Every choice, as it was made for all studies."""
+        return self.overall.options
+
+    @property
+    def tau2(self) -> float | None:
+        """Between-study variance of all groups; None where each has its own."""
+        if self.group_tau2 == "separate" or not self.compared:
+            return None
+        return self.groups[self.compared[0]].tau2
+
     def with_group_tau2(self, group_tau2: GroupTau2) -> SubgroupResult:
         """Compare the same groups with a variance of their own each, or with one for all.
 

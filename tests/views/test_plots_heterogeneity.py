@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from plot_tools import assert_all_words_inside, assert_no_words_collide
 
-from helpers import meta_regression, pool, pool_effects, printing
+from helpers import meta_regression, pool, pool_effects, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.profiles import profile_curve
 from helpers.review.plots import (
@@ -170,6 +170,20 @@ def test_a_regression_shows_leverage_and_speaks_of_its_coefficients(cohorts):
     assert "weight" not in panels
     assert "The coefficients move most without" in note_of(ax).alt
     assert "2 degrees of freedom" in str(note_of(ax).table.html)
+    spread = note_of(baujat(fit))
+    assert "moves the value that is fitted to it most" in spread.alt.replace("; ", " and ")
+    assert_no_words_collide(ax)
+    assert_all_words_inside(ax)
+
+
+@pytest.mark.parametrize("group_tau2", ["separate", "common"])
+def test_a_comparison_of_groups_has_both_pictures(cohorts, group_tau2):
+    fit = subgroups(cohorts, by="setting", **COLUMNS, group_tau2=group_tau2)
+    ax = influence_panel(fit)
+    panels = {inset.get_label() for inset in ax.child_axes}
+    # each group has a variance of its own, so that there is none to be told from
+    assert ("tau2_deleted" in panels) == (group_tau2 == "common")
+    assert {"leverage", "cook_d"} <= panels
     spread = note_of(baujat(fit))
     assert "moves the value that is fitted to it most" in spread.alt.replace("; ", " and ")
     assert_no_words_collide(ax)

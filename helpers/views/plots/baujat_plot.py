@@ -30,7 +30,7 @@ def baujat(
 
     Parameters
     ----------
-    fit : PoolResult or RegressionResult
+    fit : PoolResult, RegressionResult or SubgroupResult
         Any model; at least 2 included studies.
     ax, subject, width
         As in :func:`helpers.plots.forest`.
@@ -91,7 +91,9 @@ def _top(values: np.ndarray) -> float:
 
 def _moved(fit: Any) -> str:
     """Name what moves without a study."""
-    return "fit" if fit.core.X.shape[1] > 1 else "estimate"
+    groups = getattr(fit, "groups", None)
+    several = fit.core.X.shape[1] > 1 if groups is None else len(groups) > 1
+    return "fit" if several else "estimate"
 
 
 def _note(

@@ -38,7 +38,8 @@ def gosh(
     Parameters
     ----------
     result : GoshResult
-        From ``fit.gosh()``; of a regression one ``fit.gosh().coefficient(name)``.
+        From ``fit.gosh()``; of a regression one ``fit.gosh().coefficient(name)``, of groups one
+        ``fit.gosh()[group]``.
     study : str, optional
         Whose subsets are told apart; by default the study with the largest separation.
     ax : Axes, optional

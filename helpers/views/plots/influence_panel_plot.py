@@ -44,8 +44,8 @@ def influence_panel(
 
     Parameters
     ----------
-    fit : PoolResult or RegressionResult
-        Any model; at least 2 included studies.
+    fit : PoolResult, RegressionResult or SubgroupResult
+        Any model; at least 2 included studies. Groups with a variance each have no panel of tau2.
     ax : Axes, optional
         Whose room the panels fill. By default a new figure, as tall as its studies need.
     most : int, optional
@@ -136,7 +136,7 @@ def _panels(fit: Any, result: Any) -> list[_Panel]:
         _Panel("cook_d", "Cook’s distance", 0.0, (limits["cook_d"],)),
         _Panel("cov_ratio", "Variance ratio", 1.0),
     ]
-    if fit.model != "common":
+    if result.model != "common" and fit.tau2 is not None:
         made.append(_Panel("tau2_deleted", "τ² without", fit.tau2))
     if result.coefficients:
         return [*made, _Panel("leverage", "Leverage", 0.0, (limits["leverage"],))]
