@@ -89,6 +89,21 @@ class Result(Shown):
         """The measure itself, with its transformation and inverse."""
         return get_measure(self.options.measure)
 
+    @property
+    def events(self) -> float | None:
+        """Events in the included studies; None where effects were given."""
+        return _total(self.data.events, self.data)
+
+    @property
+    def n(self) -> float | None:
+        """Patients of the included studies; None for rates, and where sizes were not given."""
+        return None if self.kind == "rate" else _total(self.data.size, self.data)
+
+    @property
+    def time(self) -> float | None:
+        """Person-time of the included studies, for rates."""
+        return _total(self.data.size, self.data) if self.kind == "rate" else None
+
     def to_display(self, value: float) -> float:
         """Turn a model-scale value into a proportion, rate or effect."""
         return float(self.scale.inverse(value, self.back_size))
@@ -96,6 +111,10 @@ class Result(Shown):
     def _level(self, level: float | None) -> float:
         """Level asked for, or that of the fit."""
         return level_of(self.level if level is None else level)
+
+
+def _total(values: Array | None, data: StudyData) -> float | None:
+    return None if values is None else float(values[data.included].sum())
 
 
 class Diagnosed(Result):
@@ -120,6 +139,25 @@ class Pooled(Diagnosed):
     """A result with one mean, whose studies can be fitted again: what chance and studies do."""
 
     __slots__ = ()
+
+    if TYPE_CHECKING:  # what each result brings
+        mu: Any
+        k: int
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether the estimate is none or all, with an exact limit on the other side only.
+
+        So it is when `helpers.pool` by a likelihood meets studies without an event (or with
+        nothing but events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN (`tau2` is
+        0 for a common effect), and `ci_method` is "exact".
+        """
+        return bool(np.isinf(self.mu))
+
+    @property
+    def shows_heterogeneity(self) -> bool:
+        """Whether the studies can say how much they differ: at least two, and not one-sided."""
+        return self.k > 1 and not self.one_sided
 
     def leave_one_out(self, by: Any = None) -> pd.DataFrame:
         """Pool again without each study or cluster (see `helpers.aftercare.leave_one_out`)."""

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .. import printing
-from ..arguments import LEVEL, Array, level_of
+from ..arguments import LEVEL, Array, level_of, one_of
 from ..door import pd
 from ..engine.counts.beta_binomial import fit_beta_binomial, profile_beta_binomial
 from ..engine.counts.common import included_counts
@@ -119,7 +119,9 @@ class BetaBinomialResult(Pooled):
         ratio = max(0.0, 2.0 * (self.loglik - self.loglik_binomial))
         return 1.0 if ratio == 0.0 else 0.5 * float(chi2_sf(ratio, 1))
 
-    def prediction_interval(self, level: float | None = None) -> Interval:
+    def prediction_interval(
+        self, level: float | None = None, scale: Literal["display", "model"] = "display"
+    ) -> Interval:
         """Where the proportion of a new study lies: the spread of studies and the mean's own.
 
         On the logit scale the distance of each limit from the mean is the root of the summed
@@ -145,7 +147,10 @@ class BetaBinomialResult(Pooled):
         above = float(logit(highest)) - self.mu if self.estimate < highest < 1.0 else 0.0
         low = float(expit(self.mu - math.hypot(below, self.mu - mean.lower)))
         high = float(expit(self.mu + math.hypot(above, mean.upper - self.mu)))
-        return Interval(min(low, lowest), max(high, highest))
+        limits = Interval(min(low, lowest), max(high, highest))
+        if one_of("scale", scale, ("display", "model")) == "display":
+            return limits
+        return Interval(*(float(logit(limit)) for limit in limits))
 
     # --- what aftercare asks of any fit -------------------------------------------------------
 

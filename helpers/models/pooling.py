@@ -247,9 +247,6 @@ def pooled_result(
     `weights` are the percentages of the included studies.
     """
     keep = data.included
-    events = None if data.events is None else float(data.events[keep].sum())
-    size = None if data.size is None else float(data.size[keep].sum())
-    rate = get_measure(options.measure).kind == "rate"
     every = np.zeros(len(data.labels))
     every[keep] = weights
     every.flags.writeable = False
@@ -257,9 +254,6 @@ def pooled_result(
     return PoolResult(
         tau2=tau2,
         k=data.k,
-        events=events,
-        n=None if rate else size,
-        time=size if rate else None,
         cautions=tuple(find_cautions(options, data, tau2, converged=converged, engine=own)),
         converged=converged,
         options=options,

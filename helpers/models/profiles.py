@@ -57,6 +57,8 @@ def profile_curve(
     one_of("parameter", parameter, ("tau2", "mu"))
     if points < 3:
         raise MetaAnalysisError(f"a curve needs at least 3 points, not {points!r}")
+    if getattr(fit, "engine", None) is None:
+        raise UnsupportedError("a profile needs a fit of pool() with at least two studies")
     if fit.model != "glmm" and fit.tau2_method not in ("ML", "REML"):
         raise UnsupportedError(
             "a profile needs a likelihood: a GLMM, or tau2_method 'ML' or 'REML', not "

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from ..arguments import Array, one_of
 from ..door import pd
 from ..engine.counts.common import exact_interval
@@ -63,10 +61,6 @@ class PoolResult(Pooled):
     #: Standard error of `tau2` (NaN where there is none, e.g. at the boundary of the GLMM).
     tau2_se: float
     k: int  # Included studies
-    #: Totals over the included studies (`n` patients for proportions, `time` for rates)
-    events: float | None
-    n: float | None
-    time: float | None
     heterogeneity: Heterogeneity  # Q with its test, I2 (percent) and H2
     cautions: tuple[Caution, ...]
     converged: bool
@@ -91,21 +85,6 @@ class PoolResult(Pooled):
     def core(self) -> Model:
         """Studies and choices: all that is needed to fit again."""
         return Model(self.data, self.options)
-
-    @property
-    def one_sided(self) -> bool:
-        """Whether the estimate is none or all, with an exact limit on the other side only.
-
-        So it is when a likelihood model meets studies without an event (or with nothing but
-        events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN (`tau2` is 0 for a
-        common effect), and `ci_method` is "exact".
-        """
-        return bool(np.isinf(self.mu))
-
-    @property
-    def shows_heterogeneity(self) -> bool:
-        """Whether the studies can say how much they differ: at least two, and not one-sided."""
-        return self.k > 1 and not self.one_sided
 
     def require_finite(self, what: str) -> None:
         """Refuse what needs a finite `mu`.

@@ -32,6 +32,8 @@ from .results import cautions, estimate, mean_estimate, places_in, prediction
 from .results import heterogeneity as heterogeneity
 from .results import homogeneity_test as homogeneity_test
 from .results import unit_of as unit_of
+from .results import variation as variation
+from .results import variation_symbol as variation_symbol
 from .units import IN_PERCENT as IN_PERCENT
 from .units import (
     PER,

@@ -125,6 +125,42 @@ def prediction(fit: Any, digits: int | None = None, *, unit: Unit | None = None)
     return interval(bounds, fit.level, unit=unit, digits=digits, name="prediction interval")
 
 
+def variation_symbol(fit: Any) -> str:
+    """Give the symbol of what a result has for the differences between studies.
+
+    >>> from helpers import pool, pool_beta_binomial
+    >>> columns = {"events": [3, 8, 16], "n": [40, 60, 50]}
+    >>> variation_symbol(pool(**columns)), variation_symbol(pool_beta_binomial(**columns))
+    ('τ²', 'ρ')
+    """
+    return "ρ" if hasattr(fit, "rho") else "τ²"
+
+
+def variation(fit: Any) -> str:
+    """Print how much studies differ: the variance with I², its two parts, or a correlation.
+
+    >>> from helpers import pool, pool_beta_binomial, pool_multilevel
+    >>> columns = {"events": [3, 5, 9, 14, 2, 6], "n": [60, 80, 70, 90, 50, 75]}
+    >>> variation(pool(**columns, model="random"))
+    'τ² = 0.14, I² = 43.4%'
+    >>> variation(pool_multilevel(**columns, cluster=list("aabbcc")))
+    'τ² = 0.15 between clusters and 0.000 within, I² = 44.7%'
+    >>> variation(pool_beta_binomial(**columns))
+    'ρ = 0.008'
+    """
+
+    def small(value: float) -> str:
+        return number(value, 3 if value < 0.1 else 2)
+
+    if variation_symbol(fit) == "ρ":
+        return f"ρ = {small(fit.rho)}"
+    parts = small(fit.tau2)
+    if hasattr(fit, "sigma2_between"):
+        between, within = small(fit.sigma2_between), small(fit.sigma2_within)
+        parts = f"{between} between clusters and {within} within"
+    return f"τ² = {parts}, I² = {percent(fit.heterogeneity.I2 / 100)}"
+
+
 def homogeneity_test(fit: Any, name: bool = True) -> str:
     r"""Print the test of one common value: Cochran's Q, or the likelihood ratio of the GLMM.
 

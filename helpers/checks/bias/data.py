@@ -78,7 +78,7 @@ def funnel_data(
     method needs.
     """
     model: str | None = None
-    if hasattr(effects, "summary_frame") and hasattr(effects, "data"):
+    if hasattr(effects, "core") and hasattr(effects, "data"):
         extra = {"vi": vi, "events": events, "n": n, "study": study, "measure": measure}
         given = [name for name, value in extra.items() if value is not None]
         if given:

@@ -11,6 +11,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .accepted import diagnosed_of
 from .frame import Axes, axes_of, grid_below, name_axes, round_places
 from .lettering import name_marks
 from .note import Note, annotate, numbers
@@ -59,7 +60,7 @@ def baujat(
     >>> show(baujat(fit), "baujat-of-four")  # doctest: +ELLIPSIS
     Baujat plot of four studies. ...
     """
-    frame = fit.baujat()
+    frame = diagnosed_of(fit, "baujat").baujat()
     drawn = frame[np.isfinite(frame[["contribution", "influence"]]).all(axis=1)]
     if drawn.empty:
         raise MetaAnalysisError("no study can be left out: there is nothing to draw")

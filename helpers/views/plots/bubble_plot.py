@@ -75,6 +75,10 @@ def bubble(
     """
     from matplotlib.lines import Line2D
 
+    if not isinstance(fit, RegressionResult):
+        raise UnsupportedError(
+            f"bubble() needs a fit of meta_regression(), not {type(fit).__name__}"
+        )
     if len(fit.design.columns) != 1:
         raise UnsupportedError(
             f"a bubble plot shows one numeric moderator; {fit.formula!r} has "

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ... import printing, ties
 from ...engine.aftercare import GoshResult
-from ...errors import MetaAnalysisError
+from ...errors import MetaAnalysisError, UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import Axes, axes_of, grid_below, name_axes, number_ticks, round_places
@@ -76,6 +76,8 @@ def gosh(
     """
     percent = percent and result.pooled
     subject = subject.of_kind("proportion" if percent else "effect")
+    if result.converged.any() and np.isnan(result.I2[result.converged]).all():
+        raise UnsupportedError("a GOSH plot needs I2, which this model does not have: see frame()")
     sound = result.converged & np.isfinite(result.estimate) & np.isfinite(result.I2)
     if sound.sum() < 2:
         raise MetaAnalysisError("a GOSH plot needs at least two subsets with an estimate")

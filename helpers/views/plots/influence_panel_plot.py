@@ -11,6 +11,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .accepted import diagnosed_of
 from .frame import Axes, axes_of, figure_of, number_ticks, require_room, room_of_axes, round_places
 from .lettering import beside, fit_text, measure
 from .note import Note, annotate, drawn_of, numbers
@@ -81,7 +82,7 @@ def influence_panel(
     >>> show(influence_panel(fit), "influence-of-five")  # doctest: +ELLIPSIS
     Influence diagnostics of five studies. ...
     """
-    result = fit.influence()
+    result = diagnosed_of(fit, "influence_panel").influence()
     every = result.frame()
     if every["cook_d"].isna().all():
         raise MetaAnalysisError("no study can be left out: there is nothing to draw")
@@ -137,7 +138,7 @@ def _panels(fit: Any, result: Any) -> list[_Panel]:
         _Panel("cov_ratio", "Variance ratio", 1.0),
     ]
     if result.model != "common" and fit.tau2 is not None:
-        made.append(_Panel("tau2_deleted", "τ² without", fit.tau2))
+        made.append(_Panel("tau2_deleted", f"{printing.variation_symbol(fit)} without", fit.tau2))
     if result.coefficients:
         return [*made, _Panel("leverage", "Leverage", 0.0, (limits["leverage"],))]
     return [*made, _Panel("weight", "Weight, %", 0.0, (100.0 * limits["leverage"],))]
@@ -211,7 +212,7 @@ def _note(fit: Any, result: Any, drawn: int, subject: Subject) -> Note:
                 subject.study: "", "rstudent": ("Residual", "number3"),
                 "dffits": ("DFFITS", "number3"), "cook_d": ("Cook’s distance", "number3"),
                 "cov_ratio": ("Variance ratio", "number3"),
-                "tau2_deleted": ("τ² without", "number3"),
+                "tau2_deleted": (f"{printing.variation_symbol(fit)} without", "number3"),
                 **last,
             },
             notes=[f"Influential: {rule.words}." for rule in result.rules],

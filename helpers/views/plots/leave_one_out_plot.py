@@ -11,6 +11,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .accepted import pooled_of
 from .frame import Axes, axes_of, figure_of, grid_below, name_axes, room_of_axes, round_ticks
 from .lettering import fit_text, measure
 from .note import Note, annotate, numbers
@@ -51,7 +52,7 @@ def leave_one_out_strip(
     >>> show(leave_one_out_strip(fit), "without-each")  # doctest: +ELLIPSIS
     Strip of the pooled proportion without each of three studies. ...
     """
-    subject = subject.of_measure(fit.measure)
+    subject = subject.of_measure(pooled_of(fit, "leave_one_out_strip").measure)
     frame = fit.leave_one_out()
     frame = frame[np.isfinite(frame["estimate"])]
     if frame.empty:
@@ -118,6 +119,7 @@ def _note(
     )
     inside = int(((frame["estimate"] >= fit.ci.lower) & (frame["estimate"] <= fit.ci.upper)).sum())
     form = "percent" if fit.n is not None else "number"
+    square = {"I2": (f"I²{printing.IN_PERCENT}", "number1")} if "I2" in frame else {}
     return Note(
         f"Pooled {what}, leaving one out",
         f"Strip of the pooled {what} without each of {number}. {finding}",
@@ -129,7 +131,7 @@ def _note(
             f"{subject.outcome} pooled without each one",
             {
                 "left out": "", "estimate": (subject.outcome, form), "ci_lower": ("From", form),
-                "ci_upper": ("To", form), "I2": (f"I²{printing.IN_PERCENT}", "number1"),
+                "ci_upper": ("To", form), **square,
             },
         ),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from ...engine.normal.intervals import Interval
 from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from . import style
+from .accepted import pooled_of
 from .frame import Axes, axes_of, name_axes, round_ticks
 from .lettering import beside
 from .note import Note, annotate, interval_columns, numbers
@@ -62,6 +63,7 @@ def median_mean(
     >>> show(median_mean(fit), "median-and-mean")  # doctest: +ELLIPSIS
     The estimated distribution of true proportion ...
     """
+    pooled_of(fit, "median_mean").require_finite("median_mean()")
     if fit.measure != "logit":
         raise UnsupportedError(
             f"the plot needs a fit of logits, this one is of measure={fit.measure!r}: "

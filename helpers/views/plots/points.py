@@ -11,7 +11,7 @@ from ... import printing
 from ...arguments import Array
 from ...checks.bias.data import funnel_data
 from ...engine.effects import Measure
-from ...errors import MetaAnalysisError
+from .accepted import pooled_of
 from .frame import Axes, name_axes, room_of_axes
 
 Z95 = 1.959963984540054
@@ -51,11 +51,8 @@ class Points:
 
 def points_of(fit: Any, what: str, per: int = 100) -> Points:
     """Take the included studies of a fit; each needs a finite effect."""
-    if not hasattr(fit, "summary_frame") or not hasattr(fit, "data"):
-        raise MetaAnalysisError(f"{what}() needs a fit of pool() or pool_effects()")
-    data = funnel_data(fit, minimum=1)
-    if hasattr(fit, "require_finite"):
-        fit.require_finite(f"{what}()")
+    data = funnel_data(pooled_of(fit, what), minimum=1)
+    fit.require_finite(f"{what}()")
     unit = printing.unit_of(fit, per)
     unit = "percent" if unit == "number" else unit
     se = np.sqrt(data.vi)

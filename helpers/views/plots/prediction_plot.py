@@ -12,6 +12,7 @@ from ...errors import UnsupportedError
 from ..subject import NEUTRAL, Subject
 from ..tables import Table
 from . import style
+from .accepted import pooled_of
 from .frame import Axes, axes_of, figure_of, name_axes, place_axes, room_of_axes, round_ticks
 from .note import Note, annotate, interval_columns, numbers
 
@@ -62,7 +63,7 @@ def prediction(
     >>> show(prediction(fit), "new-study")  # doctest: +ELLIPSIS
     Five studies on one axis ...
     """
-    expected, reason = displayed_prediction(fit)
+    expected, reason = displayed_prediction(pooled_of(fit, "prediction"))
     if fit.model == "common":
         raise UnsupportedError(f"no prediction interval: {reason}; use model='random' or 'glmm'")
     subject = subject.of_measure(fit.measure)

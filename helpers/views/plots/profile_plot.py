@@ -10,6 +10,7 @@ from ... import printing
 from ...models.profiles import Parameter, ProfileCurve, profile_curve
 from ..subject import NEUTRAL, Subject
 from . import style
+from .accepted import pooled_of
 from .frame import Axes, axes_of, name_axes, number_ticks, round_places
 from .note import Note, annotate, numbers
 
@@ -58,7 +59,7 @@ def profile(
     >>> show(profile(fit), "profile-of-four")  # doctest: +ELLIPSIS
     Profile likelihood of τ²: a curve with its top at 0.378, ...
     """
-    curve = profile_curve(fit, parameter)
+    curve = profile_curve(pooled_of(fit, "profile"), parameter)
     outcome = subject.of_measure(fit.measure).outcome
     percent = parameter == "mu" and fit.n is not None
     x, at, limits = (

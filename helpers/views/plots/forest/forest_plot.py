@@ -9,6 +9,7 @@ from typing import Any
 from ....errors import MetaAnalysisError
 from ...subject import NEUTRAL, Subject
 from .. import style
+from ..accepted import pooled_of
 from ..frame import Axes, Figure, axes_of, figure_of, place_axes, require_room, room_of_axes
 from ..lettering import wrapped
 from ..note import annotate
@@ -82,7 +83,7 @@ def forest(
     >>> show(forest(fit), "three-studies")  # doctest: +ELLIPSIS
     Forest plot of proportion in three studies with 22 events among 489 participants. ...
     """
-    whole = whole_of(result)
+    whole = pooled_of(whole_of(result), "forest")
     if not whole.k:
         raise MetaAnalysisError("a forest plot needs at least one included study")
     subject = subject.of_measure(whole.measure)

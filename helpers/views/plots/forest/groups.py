@@ -15,7 +15,7 @@ from ..note import annotate
 from .forest_plot import draw_rows
 from .layouts import BOOK
 from .note import groups_note
-from .rows import ending, group_rows
+from .rows import ending, group_rows, is_grouped
 
 LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Group"})
 
@@ -60,6 +60,10 @@ def subgroup_forest(
     """
     if not results:
         raise MetaAnalysisError("subgroup_forest() needs at least one result")
+    if not all(is_grouped(result) for result in results.values()):
+        raise MetaAnalysisError(
+            "subgroup_forest() needs results of subgroups(), each by its heading"
+        )
     whole = next(iter(results.values())).overall
     for heading, result in results.items():
         if (result.overall.k, result.overall.mu) != (whole.k, whole.mu):

@@ -13,11 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from .... import printing
 from ....engine.summaries import COCHRAN
 from ....errors import UnsupportedError
 from ....evidence.pages import page_content
 from .. import style
+from .note import heterogeneity
 from .rows import NAN, Row, is_grouped, whole_of
 
 Cell = Literal["label", "counts", "events", "n", "estimate", "weight"]
@@ -89,6 +92,8 @@ def layout_of(name: str) -> Layout:
 def statistics(fit: Any, layout: Layout) -> str:
     """Write the line on heterogeneity as the layout does; empty where studies show none.
 
+    Of a result without I2 (beta-binomial), or with two variances, it is that of the book.
+
     >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="random")
     >>> statistics(fit, layout_of("bmj"))
@@ -103,6 +108,8 @@ def statistics(fit: Any, layout: Layout) -> str:
     if not fit.shows_heterogeneity:
         return ""
     found = fit.heterogeneity
+    if np.isnan(found.I2) or hasattr(fit, "sigma2_between"):
+        return heterogeneity(fit)
     return layout.statistics.format(
         tau2=printing.number(fit.tau2, 2),
         # These journals mean Cochran's Q by their χ²; another test is named.

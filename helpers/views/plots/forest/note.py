@@ -21,16 +21,18 @@ from .rows import Row, is_grouped, printed_size, size_of, whole_of
 def footnotes(result: Any) -> list[str]:
     """Write the lines on heterogeneity and on differences between groups."""
     whole = whole_of(result)
-    found, lines = whole.heterogeneity, []
+    lines = []
     if whole.shows_heterogeneity:
-        tau2 = printing.number(whole.tau2, 3 if whole.tau2 < 0.1 else 2)
-        lines.append(
-            f"Heterogeneity: τ² = {tau2}, I² = {printing.percent(found.I2 / 100)}; "
-            f"{printing.homogeneity_test(whole, name=found.test != COCHRAN)}"
-        )
+        lines.append(heterogeneity(whole))
     if is_grouped(result) and len(result.groups) > 1:
         lines.append(f"Differences between groups: {between_line(result)}")
     return lines
+
+
+def heterogeneity(fit: Any) -> str:
+    """Write our own line on heterogeneity."""
+    test = printing.homogeneity_test(fit, name=fit.heterogeneity.test != COCHRAN)
+    return f"Heterogeneity: {printing.variation(fit)}; {test}"
 
 
 def shown(value: float, fit: Any, subject: Subject) -> str:

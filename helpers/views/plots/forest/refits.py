@@ -14,6 +14,7 @@ from ....errors import MetaAnalysisError
 from ...subject import NEUTRAL, Subject
 from ...tables import Table
 from .. import style
+from ..accepted import pooled_of
 from ..frame import Axes
 from ..note import Note, annotate, drawn_of
 from .forest_plot import draw_rows
@@ -49,7 +50,7 @@ def leave_one_out_forest(
     -------
     Axes
         Rows of ``fit.leave_one_out()``; counts are those of the studies left. The last column is
-        I2 without the study. With a note that ``show`` picks up.
+        I2 without the study, where the model has one. With a note that ``show`` picks up.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def leave_one_out_forest(
     >>> show(leave_one_out_forest(fit), "without-each")  # doctest: +ELLIPSIS
     Leave-one-out forest plot of proportion in three studies. ...
     """
-    subject = subject.of_measure(fit.measure)
+    subject = subject.of_measure(pooled_of(fit, "leave_one_out_forest").measure)
     every = fit.leave_one_out()
     moved = np.nan_to_num(np.abs(every["estimate"].to_numpy(float) - fit.estimate), nan=np.inf)
     frame = every.iloc[np.sort(ties.order(moved, descending=True)[:most])]
@@ -102,8 +103,8 @@ def cumulative_forest(
     Returns
     -------
     Axes
-        A row for each value, from ``fit.cumulative()``. The last column is I2 so far. With a
-        note that ``show`` picks up.
+        A row for each value, from ``fit.cumulative()``. The last column is I2 so far, where the
+        model has one. With a note that ``show`` picks up.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def cumulative_forest(
     >>> show(cumulative_forest(fit, year), "by-year")  # doctest: +ELLIPSIS
     Cumulative forest plot of proportion in three studies. ...
     """
-    subject = subject.of_measure(fit.measure)
+    subject = subject.of_measure(pooled_of(fit, "cumulative_forest").measure)
     table = fit.studies[fit.studies["included"]]
     table = table.set_axis(table.index.astype(str))
     missing = [label for label in table.index if label not in by]
@@ -151,13 +152,13 @@ def _rows(frame: pd.DataFrame, labels: list[str], counts: np.ndarray) -> list[Ro
     rows = []
     for label, line, (events, n) in zip(labels, frame.to_dict("records"), counts, strict=True):
         failed = not np.isfinite(line["estimate"])
-        known = not (failed or line["k"] < 2 or np.isnan(line["I2"]))
+        known = not (failed or line["k"] < 2 or np.isnan(line.get("I2", NAN)))
         rows.append(
             Row(
                 "excluded" if failed else "study", label, "", events, n, line["estimate"],
                 line["ci_lower"], line["ci_upper"],
                 aside=printing.number(line["I2"], 0) if known else "",
-                reason=line["note"] if failed else "",
+                reason=line.get("note", "") if failed else "",
                 colour=style.QUIET if failed else style.INK,
             )
         )  # fmt: skip
@@ -169,14 +170,16 @@ def _rows(frame: pd.DataFrame, labels: list[str], counts: np.ndarray) -> list[Ro
 def _forest(
     fit: Any, rows: list[Row], frame: pd.DataFrame, subject: Subject, ax: Axes | None, width: float
 ) -> Axes:
-    I2 = printing.number(fit.heterogeneity.I2, 0) if fit.shows_heterogeneity else ""
+    shows = "I2" in frame and fit.shows_heterogeneity and not np.isnan(fit.heterogeneity.I2)
+    I2 = printing.number(fit.heterogeneity.I2, 0) if shows else ""
     rows.append(total(fit, "overall", f"All {printing.count(fit.k)}", weight=NAN, aside=I2))
     # Not from zero, as for single studies: the differences are what is to be seen.
     low = float(np.nanmin([*frame["ci_lower"], fit.ci.lower]))
     high = float(np.nanmax([*frame["ci_upper"], fit.ci.upper]))
     pad = 0.05 * (high - low) or 0.05
     xlim = (low - pad if fit.n is None else max(0.0, low - pad), high + pad)
-    return draw_rows(rows, [], fit, subject, ax, xlim, width, LAYOUT)
+    layout = LAYOUT if any(row.aside for row in rows) else replace(LAYOUT, right=("estimate",))
+    return draw_rows(rows, [], fit, subject, ax, xlim, width, layout)
 
 
 def _deletion_note(fit: Any, frame: pd.DataFrame, rows: list[Row], subject: Subject) -> Note:
@@ -222,6 +225,8 @@ def _cumulative_note(
 
 
 def _table(rows: list[Row], fit: Any, subject: Subject, how: str) -> Table:
-    columns = {"label": ("Pooled", ""), "aside": (f"I²{printing.IN_PERCENT}", "")}
+    columns = {"label": ("Pooled", "")}
+    if any(row.aside for row in rows):
+        columns["aside"] = (f"I²{printing.IN_PERCENT}", "")
     caption = f"{subject.outcome} pooled {how}"
     return rows_table(rows, fit, subject, caption, columns, "CI")
