@@ -27,6 +27,7 @@ from ..errors import MetaAnalysisError, UnsupportedError
 if TYPE_CHECKING:
     from ..engine.aftercare import GoshResult, InfluenceResult
     from ..engine.aftercare.resampled import BootstrapResult
+    from ..engine.aftercare.sign_flips import SignFlipTest
     from ..engine.model import Fitted, FittedRegression
     from .design import Design
 
@@ -187,6 +188,12 @@ class Pooled(Diagnosed):
         from ..engine.aftercare.resampled import bootstrap
 
         return bootstrap(cast("Fitted", self), draws, kind, **options)
+
+    def permutation_test(self, null: float, **options: Any) -> SignFlipTest:
+        """Test a mean by flipping signs (see `helpers.engine.aftercare.sign_flips`)."""
+        from ..engine.aftercare.sign_flips import permutation_test
+
+        return permutation_test(cast("Fitted", self), null, **options)
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)

@@ -162,6 +162,11 @@ def _result(
 ) -> MultilevelResult:
     two = _without_clusters(core, design) if core.likelihood else None
     fit = fit_levels(core)
+    if not fit.estimable[0]:
+        raise UnsupportedError(
+            "what the moderators leave of the cohorts cannot tell the variances between and within "
+            "clusters apart; leave a moderator out, or use meta_regression with cluster="
+        )
     found = _effects(core, fit, robust) if two is None else _counts(core, fit, two)
     p, joint = design.p, fit.cov[0]
     shared, impossible = shared_fields(core, design, fit.beta[0], joint[:p, :p], found.sandwich)

@@ -24,7 +24,6 @@ from ..errors import UnsupportedError
 from .base import Coefficients, Pooled
 from .display import studies_frame
 from .population import delta_interval, population_mean
-from .regression_parts import leave_one_out_nested
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -50,7 +49,7 @@ class MultilevelResult(Coefficients, Pooled):
 
     def _said(self) -> Iterator[Row]:
         yield "studies", f"{self.k} in {printing.counted(self.clusters, 'cluster')}"
-        if self.p == 1 and self.design.intercept is not None:
+        if not self.core.moderated:
             yield estimate_row(self)
         else:
             yield from self._coefficients_said()
@@ -71,7 +70,7 @@ class MultilevelResult(Coefficients, Pooled):
         return self.sigma2_between / self.tau2 if self.tau2 > 0 else None
 
     def _only(self) -> None:
-        if self.p > 1 or self.design.intercept is None:
+        if self.core.moderated:
             raise UnsupportedError("with moderators there is no single pooled effect; use predict")
 
     @property
@@ -160,35 +159,6 @@ class MultilevelResult(Coefficients, Pooled):
         return Interval(float(row[f"{column}_lower"]), float(row[f"{column}_upper"]))
 
     # --- inference ----------------------------------------------------------------------------
-
-    def leave_one_out(self, by: Any = None) -> pd.DataFrame:
-        """Fit again without each cohort, or without each cluster of cohorts, in turn.
-
-        Parameters
-        ----------
-        by : str, array_like or Series, optional
-            "cluster": the clusters of the model; or other clusters, as in
-            `helpers.aftercare.leave_one_out`. Default: single cohorts.
-
-        Returns
-        -------
-        DataFrame
-            Index: what is left out; a column for each coefficient and its standard error
-            ("se(...)", of the model, not the robust one), `sigma2_between`, `sigma2_within`,
-            without moderators `estimate`, `ci_lower` and `ci_upper` (display scale), `converged`
-            and `estimable` (False, and NaN, where the rest does not tell coefficients or
-            variances apart).
-
-        Examples
-        --------
-        >>> from helpers import pool_multilevel
-        >>> fit = pool_multilevel(
-        ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
-        ... )
-        >>> fit.leave_one_out("cluster")["estimate"].round(3).to_dict()
-        {'a': 0.102, 'b': 0.06, 'c': 0.095}
-        """
-        return leave_one_out_nested(self, by)
 
     def sigma2_ci(self, component: str, level: float | None = None) -> Interval:
         """Profile-likelihood interval of a variance.

@@ -15,10 +15,7 @@ from ..engine.counts.inference import heterogeneity_tests
 from ..engine.distributions import chi2_ppf, chi2_sf
 from ..engine.model import Model
 from ..engine.model.coefficients import leverage
-from ..engine.model.levels import fit_levels
-from ..engine.model.units import units_of
 from ..engine.normal.fit import RegressionFit, fit_regression
-from ..engine.normal.intervals import symmetric_limits
 from ..engine.options import shows_prediction
 from ..engine.robust import RobustCovariance, TooFewClustersError, robust_covariance, sandwich
 from ..engine.summaries import Caution, Heterogeneity, i2_and_h2
@@ -29,7 +26,6 @@ from .design import Design
 
 if TYPE_CHECKING:
     from ..engine.model import Model
-    from .multilevel_result import MultilevelResult
     from .regression_result import RegressionResult
 
 
@@ -55,33 +51,6 @@ def residual_frame(fit: RegressionResult) -> pd.DataFrame:
         columns |= {"residual_se": se, "standardised": residual / se}
     columns["weight"] = 100.0 * weights / weights.sum()
     return pd.DataFrame(columns, index=pd.Index(fit.labels, name="study"))
-
-
-def leave_one_out_nested(fit: MultilevelResult, by: Any = None) -> pd.DataFrame:
-    """Three-level fits without each cohort or cluster (see `MultilevelResult.leave_one_out`)."""
-    core, names = fit.core, list(fit.names)
-    units = units_of(core.data, by, fit.studies)
-    keep = units.rest[:]
-    gone = fit_levels(core, keep)
-    se = np.sqrt(np.diagonal(gone.cov, axis1=1, axis2=2)[:, : fit.p])
-    table = pd.DataFrame(
-        np.column_stack([gone.beta, se, gone.variances]),
-        index=units.index(),
-        columns=[*names, *(f"se({n})" for n in names), "sigma2_between", "sigma2_within"],
-    ).assign(k=keep.sum(axis=1), converged=gone.converged, estimable=gone.estimable)
-    if fit.p > 1 or fit.design.intercept is None:
-        return table
-    mu, se = table[names[0]].to_numpy(), table[f"se({names[0]})"].to_numpy()
-    free = None if fit.ci_method == "wald" else table["k"].to_numpy(dtype=float) - 1.0
-    low, high = symmetric_limits(mu, se, fit.level, free)
-    size = None if core.size is None else keep.sum(axis=1) / (keep @ (1.0 / core.size))
-    known = np.isfinite(mu)
-    for place, (name, values) in enumerate(
-        {"estimate": mu, "ci_lower": low, "ci_upper": high}.items()
-    ):
-        shown = core.scale.inverse(np.where(known, values, 0.0), size)
-        table.insert(place, name, np.where(known, shown, np.nan))
-    return table
 
 
 #: Studies per moderator coefficient below which a caution is raised (Cochrane Handbook 10.11.4).

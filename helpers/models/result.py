@@ -36,7 +36,6 @@ from .pooled_intervals import (
 from .population import mean_interval, population_mean
 
 if TYPE_CHECKING:
-    from ..engine.aftercare.sign_flips import SignFlipTest
     from ..engine.counts.fit import GLMMFit
 
 Scale = Literal["display", "model"]
@@ -382,14 +381,6 @@ class PoolResult(Pooled):
     def shrunken_estimates(self) -> pd.DataFrame:
         """Draw each study towards the mean (see `helpers.models.display.shrunken_estimates`)."""
         return shrunken_estimates(self)
-
-    # --- aftercare: rooms to the right, imported when asked for --------------------------------
-
-    def permutation_test(self, null: float, **options: Any) -> SignFlipTest:
-        """Test a mean by flipping signs (see `helpers.engine.aftercare.sign_flips`)."""
-        from ..engine.aftercare.sign_flips import permutation_test
-
-        return permutation_test(self, null, **options)
 
     # --- views ------------------------------------------------------------------------------
 

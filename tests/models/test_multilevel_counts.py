@@ -152,8 +152,8 @@ def test_the_ascent_begins_where_the_mean_is_nearly_the_best(
     seen = []
     search = nested._candidates
 
-    def watched(problem: NestedCounts, rows: int, bounds: Any) -> Any:
-        owner, theta = search(problem, rows, bounds)
+    def watched(problem: NestedCounts, *given: Any) -> Any:
+        owner, theta = search(problem, *given)
         model = NormalVariation(gauss_hermite(1))
         _, gradient, hessian = problem.take(owner).evaluate(theta, 61, model)
         seen.extend(np.abs(gradient[:, 0]) / np.sqrt(-hessian[:, 0, 0]))

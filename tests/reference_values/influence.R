@@ -5,7 +5,8 @@
 # Needs metafor and jsonlite (Debian: r-cran-metafor). Takes cohorts 25 to 40 of
 # reference_r.json, and writes influence_r.json beside itself: what influence() and baujat() give,
 # for each estimator and test. Subgroups with a variance each are one model with a diagonal
-# covariance of the random effects (rma.mv), of which metafor has fewer diagnostics.
+# covariance of the random effects (rma.mv), of which metafor has fewer diagnostics; so are cohorts
+# in clusters, grouped in two ways.
 
 suppressMessages(library(metafor))
 library(jsonlite)
@@ -46,5 +47,19 @@ own <- rma.mv(yi, vi, mods = ~ Setting - 1, random = ~ Setting | id, struct = "D
   control = list(optimizer = "optim", optmethod = "BFGS", reltol = 1e-16))
 found$subgroups$separate <- list(rstudent = rstudent(own)$z, cook.d = cooks.distance(own),
   dfbs = lapply(dfbetas(own), as.vector), hat = hatvalues(own), tau2 = own$tau2)
+# rma.mv() has the marginal variance of a residual, and no covariance with the rest of the cluster:
+# its residuals are those of influence() where the variance between clusters is 0, as in "flat".
+levels <- list(flat = rep(1:6, c(3, 2, 4, 1, 3, 3)),
+  clustered = c(1, 1, 2, 3, 4, 5, 1, 2, 2, 4, 5, 4, 3, 3, 1, 5))
+control <- list(optimizer = "optim", optmethod = "BFGS", reltol = 1e-15, maxit = 10000)
+for (name in names(levels)) {
+  f <- rma.mv(yi, vi, mods = ~ Setting + I(year - 2020), random = ~ 1 | cluster / cohort,
+    data = transform(plo, cluster = levels[[name]], cohort = seq_along(yi)), control = control)
+  again <- function(call, ...) call(f, reestimate = TRUE, progbar = FALSE, ...)
+  found[[paste("levels", name, sep = "_")]] <- list(cluster = levels[[name]],
+    sigma2 = f$sigma2, coef = as.vector(f$beta), hat = as.vector(hatvalues(f)),
+    cook.d = as.vector(again(cooks.distance)), rstudent = again(rstudent)$z,
+    dfbs = lapply(unclass(again(dfbetas)), as.vector))
+}
 write(toJSON(found, digits = I(17), auto_unbox = TRUE, na = "null"),
   file.path(here, "influence_r.json"))

@@ -298,7 +298,7 @@ def gosh(
     >>> result.summary_frame()["difference"].idxmax()
     'Study 3'
     """
-    model = model_of(fit, "GOSH", moderators=True)
+    model = model_of(fit, "GOSH")
     least = model.X.shape[1] + 1
     min_size = least if min_size is None else min_size
     names: tuple[str, ...] = ()

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import ties
+from ...arguments import Array
 from ...door import pd
 from ..counts.common import exact_interval
 from ..counts.optimise import FitStatus
 from ..json_values import picked
 from ..model import Fitted, FittedRegression, Model, model_of
-from ..model.coefficients import columns_by
+from ..model.coefficients import RegressionRefits, columns_by
 from ..model.fits import Refits, Selections, first_ones
 from ..model.units import units_of, values_of
 from ..options import BETA_BINOMIAL
@@ -59,6 +60,8 @@ def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selection
         columns = {
             "rho" if n == "tau2" else n: columns[n] for n in columns if n not in ("I2", "H2")
         }
+    if model.clusters is not None:
+        columns |= _variances(refits)
     columns["loglik"] = refits.loglik
     columns["converged"] = refits.converged
     columns["note"] = [
@@ -68,16 +71,27 @@ def _table(model: Model, refits: Refits, index: pd.Index[Any], counts: Selection
     return pd.DataFrame(columns, index=index)
 
 
+def _variances(refits: Refits | RegressionRefits) -> dict[str, Array]:
+    """Give both variances of a three-level model."""
+    return {
+        "sigma2_between": refits.between,
+        "sigma2_within": refits.tau2 - refits.between,
+    }
+
+
 def _coefficients(
     fit: FittedRegression, selections: Selections, index: pd.Index[Any]
 ) -> pd.DataFrame:
     """Build that table for a regression; NaN where the coefficients are not estimable."""
     refits = fit.core.fit_coefficients(selections)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         np.column_stack([refits.beta, refits.se, refits.tau2, refits.Q]),
         index=index,
         columns=[*fit.names, *(f"se({name})" for name in fit.names), "tau2", "Q"],
-    ).assign(converged=refits.converged, estimable=refits.estimable)
+    )
+    if fit.core.clusters is not None:
+        table = table.assign(**_variances(refits))
+    return table.assign(converged=refits.converged, estimable=refits.estimable)
 
 
 def leave_one_out(fit: Fitted | FittedRegression, by: Any = None) -> pd.DataFrame:
@@ -102,7 +116,9 @@ def leave_one_out(fit: Fitted | FittedRegression, by: Any = None) -> pd.DataFram
         row is that study's own estimate with its Wald interval and tau2 = 0. Where a likelihood
         model is left without an event (or with nothing else) `mu` is infinite and the interval
         exact, as in `helpers.models.result.PoolResult.one_sided`; the note says so. The columns
-        of a meta-regression are those of `RegressionResult.leave_one_out`.
+        of a meta-regression are those of `RegressionResult.leave_one_out`. Three-level models have
+        `sigma2_between` and `sigma2_within` as well, which add up to `tau2`, and the standard
+        errors of the model, not the robust ones.
 
     Raises
     ------
@@ -125,7 +141,7 @@ def leave_one_out(fit: Fitted | FittedRegression, by: Any = None) -> pd.DataFram
     >>> leave_one_out(fit, by=["x", "x", "y"])["k"].to_dict()
     {'x': 1, 'y': 2}
     """
-    model = model_of(fit, "leave-one-out", one_sided=True, moderators=True)
+    model = model_of(fit, "leave-one-out", one_sided=True)
     units = units_of(model.data, by, columns_by(fit, by))
     if model.moderated:
         return _coefficients(cast("FittedRegression", fit), units.rest, units.index())
@@ -170,7 +186,7 @@ def cumulative(
     >>> cumulative(fit, by=[2021, 2019, 2020])["k"].to_dict()
     {'B': 1, 'C': 2, 'A': 3}
     """
-    model = model_of(fit, "cumulative pooling", least=1, one_sided=True, moderators=True)
+    model = model_of(fit, "cumulative pooling", least=1, one_sided=True)
     order = order_of(model, by, columns_by(fit, by), ascending)
     index = pd.Index(model.labels, name="study")[order]
     if model.moderated:

@@ -29,7 +29,10 @@ leverage         diagonal of :math:`X(X'WX)^{-1}X'W`
 ===============  ==============================================================================
 
 In a GLMM W is the observed information of the studies about :math:`x_i'b`, as in the weights of a
-pooled GLMM. With cluster-robust standard errors all of these are of the model, as in leave-one-out.
+pooled GLMM. In a three-level model the inverse covariance of all cohorts, a block for each cluster,
+is in the place of W (for counts with the variance of the logit below), the leverage may leave 0 to
+1, and dffits is NaN where it is negative. With cluster-robust standard errors all of these are of
+the model, as in leave-one-out.
 
 The likelihood models have no :math:`y_i` and :math:`v_i` (a study without events has no finite
 logit). There rstudent is the signed root of the study's deviance
@@ -61,9 +64,10 @@ from ...arguments import Array
 from ...door import pd
 from ..distributions import chi2_ppf, expit
 from ..json_values import picked, plain
-from ..model import Fitted, FittedRegression, Model, model_of
+from ..model import Fitted, FittedRegression, Model, model_of, shared_variance
 from ..model.coefficients import RegressionRefits, columns_by, leverage
 from ..model.fits import Refits, ratio
+from ..model.levels import Blocks
 from ..model.units import Units, units_of
 from ..normal.left_out import Sums
 from ..normal.weighted import prepare
@@ -214,31 +218,30 @@ def _deleted(model: Model, units: Units) -> tuple[Refits, Array, Array]:
         within = (gone.tau2 - gone.between)[part, None]
         own = 1.0 / _spread(model, size, vi, mu[part, None], within)
         if model.clusters is not None:
-            own = _sums_within(own, model.clusters)
+            own = Blocks(own, gone.between[part], model.clusters).sums(own)
             own = own / (1.0 + gone.between[part, None] * own)
         information[part] = own.sum(axis=1)
     return gone, spread, information + missing
 
 
-def _sums_within(values: Array, clusters: NDArray[np.intp]) -> Array:
-    """Sum over the studies of each cluster, (r, k) -> (r, clusters)."""
-    order = np.argsort(clusters, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(clusters[order]) > 0])
-    return np.asarray(np.add.reduceat(values[:, order], starts, axis=1), dtype=float)
-
-
-def _shared_error(model: Model, gone: Refits) -> Array:
-    """Covariance of each study's effect with the mean of the others, by its cluster."""
+def _shared_error(model: Model, gone: Refits | RegressionRefits) -> Array:
+    """Covariance of each study's effect with the mean that the others give it, by its cluster."""
     if model.clusters is None:
         return np.zeros(len(gone))
-    mu = np.where(np.isnan(gone.mu), 0.0, gone.mu)[:, None]
-    within, rest = (gone.tau2 - gone.between)[:, None], np.empty(len(gone))
+    if isinstance(gone, RegressionRefits):
+        beta, cov = gone.beta, gone.cov
+    else:
+        beta, cov = gone.mu[:, None], np.square(gone.se_model)[:, None, None]
+    beta, out = np.where(np.isnan(beta), 0.0, beta), np.empty(len(gone))
     for cluster in np.unique(model.clusters):
         at = np.flatnonzero(model.clusters == cluster)
-        size = None if model.size is None else model.size[at]
-        own = 1.0 / _spread(model, size, model.vi[at], mu[at], within[at])
-        rest[at] = own.sum(axis=1) - np.diagonal(own)
-    return gone.between * rest / (1.0 + gone.between * rest) * gone.se_model**2
+        X, between = model.X[at], gone.between[at]
+        size, within = None if model.size is None else model.size[at], gone.tau2[at] - between
+        own = 1.0 / _spread(model, size, model.vi[at], beta[at] @ X.T, within[:, None])
+        np.fill_diagonal(own, 0.0)
+        pull = np.einsum("kp,kpq,kq->k", X, cov[at], own @ X)
+        out[at] = between * pull / (1.0 + between * own.sum(axis=1))
+    return out
 
 
 def _deviance(model: Model, mu: Array, omega: Array) -> tuple[Array, Array]:
@@ -301,7 +304,7 @@ def influence(fit: Fitted | FittedRegression, by: Any = None) -> InfluenceResult
     >>> [label for label, bad in zip(result.labels, result.flagged) if bad]
     ['Study 5']
     """
-    model = model_of(fit, "influence", moderators=True)
+    model = model_of(fit, "influence")
     units = units_of(model.data, by, columns_by(fit, by))
     of = _without_each(fit, model, units)
     if not units.single:
@@ -313,10 +316,11 @@ def influence(fit: Fitted | FittedRegression, by: Any = None) -> InfluenceResult
         rstudent = sign * np.sqrt(deviance)
     else:
         rstudent = ratio(model.yi - of.mean, np.sqrt(of.scale * of.spread + of.variance))
+    hat = np.where(of.leverage < 0.0, np.nan, of.leverage)
     return InfluenceResult(
         labels=units.labels,
         rstudent=rstudent,
-        dffits=ratio(of.shift, np.sqrt(of.scale * of.leverage * of.spread)),
+        dffits=ratio(of.shift, np.sqrt(of.scale * hat * of.spread)),
         cook_d=of.cook_d,
         cov_ratio=of.cov_ratio,
         tau2_deleted=of.tau2,
@@ -399,10 +403,11 @@ def _coefficients(fit: FittedRegression, model: Model, units: Units) -> _Without
         mean = np.einsum("kp,kp->k", X, gone.beta)
         shift = np.einsum("kp,kp->k", X, change)
         variance = factor * np.einsum("kp,kpq,kq->k", X, gone.cov, X)
+        variance -= 2.0 * _shared_error(model, gone)
         somewhere = np.where(np.isnan(mean), 0.0, mean)
         spread = _spread(model, model.size, model.vi, somewhere, gone.tau2)
     moved = ratio(change, np.sqrt(factor)[:, None] * at_tau2)
-    weights = model.information(fit.estimates, fit.tau2)
+    hat, weights = _leverage(fit, model)
     return _Without(
         mean=mean,
         variance=variance,
@@ -414,11 +419,22 @@ def _coefficients(fit: FittedRegression, model: Model, units: Units) -> _Without
         converged=gone.converged,
         cook_d=np.einsum("rp,pq,rq->r", change / se, np.linalg.inv(full / unit), change / se),
         cov_ratio=np.exp(volume - np.linalg.slogdet(full / unit)[1]),
-        leverage=units.summed(leverage(X, weights)),
-        weights=units.summed(100.0 * weights / weights.sum()),
+        leverage=units.summed(hat),
+        weights=units.summed(weights),
         dfbetas=moved if p > 1 else moved[:, 0],
         coefficients=fit.names if p > 1 else (),
     )
+
+
+def _leverage(fit: FittedRegression, model: Model) -> tuple[Array, Array]:
+    """Leverage of each study, and its weight in percent."""
+    if model.clusters is not None:
+        between = shared_variance(fit)
+        own = model.information(fit.estimates, fit.tau2 - between)[None]
+        blocks = Blocks(own, np.array([between]), model.clusters)
+        return blocks.leverage(model.X)[0], fit.weights[model.data.included]
+    own = model.information(fit.estimates, fit.tau2)
+    return leverage(model.X, own), 100.0 * own / own.sum()
 
 
 def _sound(model: Model, units: Units) -> RegressionRefits:
@@ -442,9 +458,13 @@ def _standard_errors(model: Model, gone: RegressionRefits) -> Array:
     out = np.full(gone.beta.shape, np.nan)
     sound = np.flatnonzero(np.isfinite(gone.beta).all(axis=1))
     for at in (sound[i : i + rows] for i in range(0, len(sound), rows)):
-        mean = gone.beta[at] @ model.X.T
-        weights = 1.0 / _spread(model, model.size, model.vi, mean, gone.tau2[at, None])
-        inner = (weights[:, None, :] * basis.T) @ basis
+        mean, between = gone.beta[at] @ model.X.T, gone.between[at]
+        within = (gone.tau2[at] - between)[:, None]
+        weights = 1.0 / _spread(model, model.size, model.vi, mean, within)
+        if model.clusters is None:
+            inner = (weights[:, None, :] * basis.T) @ basis
+        else:
+            inner = basis.T @ Blocks(weights, between, model.clusters).times(basis)
         cov = lift @ np.linalg.inv(inner) @ lift.T
         out[at] = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
     return out
@@ -497,7 +517,7 @@ def baujat(fit: Fitted | FittedRegression, by: Any = None) -> pd.DataFrame:
     >>> abs(round(float(table["contribution"].sum()) - fit.heterogeneity.Q, 9))
     0.0
     """
-    model = model_of(fit, "the Baujat plot", moderators=True)
+    model = model_of(fit, "the Baujat plot")
     units = units_of(model.data, by, columns_by(fit, by))
     if model.moderated:
         regression = cast("FittedRegression", fit)

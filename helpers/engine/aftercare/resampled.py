@@ -4,9 +4,10 @@ All replicates are fitted in batches, with tau2 estimated anew in each (van den 
 Onghena 2005, doi:10.3758/BF03206394). *Parametric*: new effects
 :math:`y_i^* \sim N(\hat\mu, v_i + \hat\tau^2)`; for the GLMM new study logits
 :math:`\theta_i^* \sim N(\hat\mu, \hat\tau^2)` and new events given them. *Nonparametric*: studies
-drawn with replacement. Intervals: percentile, basic, BCa (Efron 1987,
-doi:10.1080/01621459.1987.10478410; nonparametric only, acceleration from leave-one-out) and, for
-the mean, studentised. In a regression :math:`x_i'\hat\beta` is in the place of :math:`\hat\mu`,
+drawn with replacement; where studies lie in clusters, whole clusters, each draw of which is a
+cluster of its own (Davison and Hinkley 1997, section 3.8). Intervals: percentile, basic, BCa (Efron
+1987, doi:10.1080/01621459.1987.10478410; nonparametric only, acceleration from leave-one-out) and,
+for the mean, studentised. In a regression :math:`x_i'\hat\beta` is in the place of :math:`\hat\mu`,
 and each coefficient has what the mean has. Quantiles interpolate order statistics at p(R + 1)
 (Davison and Hinkley 1997, doi:10.1017/CBO9780511802843).
 """
@@ -27,10 +28,18 @@ from ...errors import ConvergenceError, UnsupportedError
 from ..distributions import norm_cdf, norm_ppf
 from ..effects import get_measure
 from ..json_values import picked, plain
-from ..model import Drawn, Fitted, FittedRegression, Model, Progress, model_of
+from ..model import (
+    Drawn,
+    Fitted,
+    FittedRegression,
+    Model,
+    Progress,
+    model_of,
+    shared_variance,
+)
 from ..model.coefficients import RegressionRefits, refuse_names
 from ..model.fits import Refits, failures_of
-from ..model.units import units_of
+from ..model.units import Units, units_of
 from ..normal.intervals import Interval
 from ..options import BETA_BINOMIAL
 from ..shown import Row, Shown, with_interval
@@ -57,8 +66,9 @@ class BootstrapResult(Shown):
     drawn: dict[str, Array]
     se: dict[str, Array]  # Standard errors of `mu`, or of the coefficients, in the replicates
     observed: dict[str, float]  # The original values by the names of `drawn`
-    observed_se: dict[str, float]  # And standard errors by the names of `se`
-    #: Acceleration of each of `drawn` from leave-one-out (nonparametric only)
+    #: And standard errors by the names of `se`, which of cluster-robust fits are the model's too
+    observed_se: dict[str, float]
+    #: Acceleration of each of `drawn` without each study or cluster (nonparametric only)
     acceleration: dict[str, float] | None
     fit: Fitted | FittedRegression  # The original result
 
@@ -220,14 +230,24 @@ class BootstrapResult(Shown):
         return plain(about | {"intervals": self.summary_frame()})
 
 
+def _together(model: Model, fit: Fitted | FittedRegression) -> Units:
+    """Give what is drawn as a whole: clusters of the model or of its covariance, or studies."""
+    clusters: Any = model.clusters
+    if clusters is None and model.moderated:
+        clusters = cast("FittedRegression", fit).cluster
+    return units_of(model.data, None if clusters is None else list(clusters))
+
+
 def _draw(
     model: Model, fit: Fitted | FittedRegression, draws: int, kind: str, rng: np.random.Generator
 ) -> Drawn:
     """Make new data for every replicate."""
     if kind == "nonparametric":
-        k = model.k
-        return Drawn(weights=rng.multinomial(k, np.full(k, 1.0 / k), size=draws))
-    shared = getattr(fit, "sigma2_between", 0.0)
+        units = _together(model, fit)
+        number = len(units.labels)
+        times = rng.multinomial(number, np.full(number, 1.0 / number), size=draws)
+        return Drawn(weights=times if units.single else times[:, units.codes])
+    shared = shared_variance(fit)
     if model.moderated:
         mean: float | Array = model.X @ cast("FittedRegression", fit).estimates
     else:
@@ -254,11 +274,14 @@ def _observed(fit: Fitted | FittedRegression) -> tuple[dict[str, float], dict[st
     if fit.core.moderated:
         own = cast("FittedRegression", fit)
         values = dict(zip(own.names, map(float, own.estimates), strict=True)) | {"tau2": fit.tau2}
-        errors = np.sqrt(np.diagonal(own.covariance))
+        if own.robust is None:
+            errors = np.sqrt(np.diagonal(own.covariance))
+        else:
+            errors = own.core.fit_coefficients().se[0]
         return values, dict(zip(own.names, map(float, errors), strict=True))
     pooled = cast("Fitted", fit)
     values = {"mu": pooled.mu, "tau2": pooled.tau2, "I2": pooled.heterogeneity.I2}
-    return values, {"mu": pooled.se}
+    return values, {"mu": pooled.se if pooled.core.clusters is None else pooled.se_model}
 
 
 def bootstrap(
@@ -277,7 +300,8 @@ def bootstrap(
         Any model; at least 2 included studies.
     draws : int, default 2000
     kind : {"parametric", "nonparametric"}
-        Draw from the fitted model, or draw studies with replacement.
+        Draw from the fitted model, or draw studies with replacement; whole clusters where the fit
+        has them (three levels, or a regression with ``cluster=``).
     seed : int
     progress : callable, optional
         Called with (replicates done, replicates) after each chunk.
@@ -292,14 +316,14 @@ def bootstrap(
     ------
     UnsupportedError
         Fewer than 2 studies, fewer than 20 draws, an unknown kind, a fit that did not converge, or
-        a regression with ``cluster=``.
+        a parametric bootstrap of a regression with ``cluster=``.
     ConvergenceError
         Fewer than 20 replicates could be fitted.
 
     Notes
     -----
-    With few studies the nonparametric bootstrap underestimates the spread (samples repeat
-    studies), most of all that of tau2.
+    With few studies (or clusters) the nonparametric bootstrap underestimates the spread (samples
+    repeat studies), most of all that of tau2.
 
     Examples
     --------
@@ -310,18 +334,14 @@ def bootstrap(
     >>> bool(0 < low < fit.estimate < high < 1), result.failed
     (True, 0)
     """
-    model = model_of(fit, "the bootstrap", moderators=True)
+    model = model_of(fit, "the bootstrap")
     if model.moderated:
         refuse_quantities(cast("FittedRegression", fit))
-        if cast("FittedRegression", fit).cluster is not None:
-            raise UnsupportedError(
-                "the bootstrap of a regression draws studies, or their effects, as if they were "
-                "independent, which those of one cluster are not; take a fit without cluster="
-            )
-    if kind == "nonparametric" and model.clusters is not None:
+    if kind == "parametric" and model.clusters is None and not _together(model, fit).single:
         raise UnsupportedError(
-            "kind='nonparametric' draws studies as if they were independent, which those of one "
-            "cluster are not; the parametric bootstrap draws new clusters"
+            "kind='parametric' draws effects from a regression as if they were independent, which "
+            "those of one cluster are not; take kind='nonparametric', which draws whole clusters, "
+            "or pool_multilevel"
         )
     made = replicated(fit, draws, kind, generator(seed), progress)
     return result_of(made, fit, kind=kind, seed=seed)
@@ -365,8 +385,9 @@ def replicated(
     if kind == "nonparametric" and model.k < 2:
         acceleration = dict.fromkeys(values, np.nan)
     elif kind == "nonparametric":
-        rest = units_of(model.data).rest
-        gone = model.fit_coefficients(rest) if model.moderated else model.without_each()
+        units = _together(model, fit)
+        rest = units.rest
+        gone = model.fit_coefficients(rest) if model.moderated else model.without_each(units)
         acceleration = _acceleration(_values(gone, names), gone.converged)
     return Replicates(
         values,

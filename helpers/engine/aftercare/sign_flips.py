@@ -9,6 +9,10 @@ one fit and is exact for large k only. Their *basic* scores are used, not the ef
 removing the score for tau2 makes the test reject too often with few studies (see the tests), and
 mu and tau2 are nearly orthogonal. The interval holds the values of :math:`\mu_0` that the test
 does not reject.
+
+In a three-level model the signs of all studies of a cluster are one: the joint distribution of
+their effects about :math:`\mu_0` is symmetric, and clusters are independent. For counts the scores
+are those of clusters.
 """
 
 from __future__ import annotations
@@ -25,12 +29,15 @@ from ...arguments import Array, generator, level_of, one_of
 from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
 from ..counts.batch import check_data
+from ..counts.beta_binomial import null_scores as beta_binomial_scores
 from ..counts.fit import fit_counts
 from ..counts.kernel import gauss_hermite, study_terms
+from ..counts.nested import null_scores
 from ..counts.studies import prepare
 from ..json_values import picked, plain
 from ..model import Fitted, Model, model_of
 from ..normal.intervals import Interval
+from ..options import BETA_BINOMIAL
 from ..roots import bracketed_root
 from ..shown import Row, Shown, limits_text, number, p_text
 
@@ -45,13 +52,13 @@ class SignFlipTest(Shown):
     #: The tested mean on the display and on the model scale
     null: float
     null_model: float
-    #: Observed: (mu - null)/se with the standard error of the fit's interval method; for likelihood
-    #: models the sum of the scores over the root of their sum of squares
+    #: Observed: (mu - null)/se with the standard error of the fit's interval method (never robust);
+    #: for likelihood models the sum of the scores over the root of their sum of squares
     statistic: float
     #: Two-sided p-value and its Monte Carlo standard error (0 if exact)
     p: float
     p_mcse: float
-    draws: int  # Sign patterns behind p, the observed one included; all 2^k if exact
+    draws: int  # Sign patterns behind p, the observed one included; all 2^k (clusters) if exact
     #: Patterns without a converged fit; they count as at least as extreme as the observed one
     failed: int
     exact: bool  # Whether all patterns were gone through
@@ -98,7 +105,8 @@ class _Signs(NamedTuple):
     draws: int
 
 
-def _signs(k: int, draws: int | str, seed: int) -> _Signs:
+def _signs(k: int, draws: int | str, seed: int, what: str = "studies") -> _Signs:
+    """Make patterns of k signs, one for each of `what`."""
     if draws != "exact" and not (isinstance(draws, (int, np.integer)) and draws >= 20):
         raise UnsupportedError(
             f"draws={draws!r}: expected 'exact' or a whole number of at least 20"
@@ -106,7 +114,7 @@ def _signs(k: int, draws: int | str, seed: int) -> _Signs:
     if draws == "exact" and k > MAX_EXACT:
         raise UnsupportedError(
             f"draws='exact' goes through 2^k sign patterns and is offered up to {MAX_EXACT} "
-            f"studies; there are {k}"
+            f"{what}; there are {k}"
         )
     if draws == "exact" or 2 ** (k - 1) <= int(draws):
         codes = np.arange(2 ** (k - 1))
@@ -122,6 +130,7 @@ def _signs(k: int, draws: int | str, seed: int) -> _Signs:
 
 def _refit_statistics(model: Model, null: float, signs: Array) -> tuple[Array, int]:
     """|mu - null|/se for every sign pattern; infinite for fits that failed."""
+    signs = signs if model.clusters is None else signs[:, model.clusters]
     refits = model.fit(y=null + signs * (model.yi - null))
     size = np.abs(refits.mu - null)
     statistic = size / np.maximum(refits.se, 1e-150)
@@ -130,22 +139,33 @@ def _refit_statistics(model: Model, null: float, signs: Array) -> tuple[Array, i
 
 def _score_statistics(model: Model, null: float, signs: Array) -> tuple[Array, int]:
     """|sum of flipped scores| over the root of their sum of squares, one fit under the null."""
+    scores = _scores(model, null)
+    if scores is None:
+        return np.full(len(signs), np.inf), len(signs)
+    return np.abs(signs @ scores) / max(float(np.sqrt(scores @ scores)), 1e-150), 0
+
+
+def _scores(model: Model, null: float) -> Array | None:
+    """Score of each study, or cluster, for the mean at `null`; None where nothing fits there."""
     x, n = model.counts
     family, points = model.family, model.options.quad_points
+    if model.clusters is not None:
+        return null_scores(x, n, model.clusters, null, family, points)
+    if model.options.model == BETA_BINOMIAL:
+        return beta_binomial_scores(x, n, null)
     tau2 = 0.0
     if model.options.model == "glmm":
         held = check_data(x, n, None, None, None, family).fixing(0, np.array([null]))
         under = fit_counts(held, points)
         if not under.converged[0]:
-            return np.full(len(signs), np.inf), len(signs)
+            return None
         tau2 = float(under.tau2[0])
-    scores = study_terms(
+    return study_terms(
         prepare(family, x, n),
         np.full(x.shape, null),
         np.full(x.shape, tau2),
         gauss_hermite(points),
     ).eta
-    return np.abs(signs @ scores) / max(float(np.sqrt(scores @ scores)), 1e-150), 0
 
 
 def permutation_test(
@@ -163,11 +183,12 @@ def permutation_test(
     Parameters
     ----------
     fit : Fitted
-        Any model; at least 2 included studies.
+        Any model with one mean; at least 2 included studies.
     null : float
         The mean to be tested, for example 0.08 for 8%.
     draws : int or "exact"
-        Random sign patterns, the observed one included; "exact": all 2^k (up to 20 studies).
+        Random sign patterns, the observed one included; "exact": all 2^k (up to 20 studies; of a
+        three-level model clusters, whose studies have one sign).
         All are used too if there are no more of them than twice `draws`.
     seed : int
         Seed of the random patterns; the interval uses the same patterns throughout.
@@ -181,7 +202,7 @@ def permutation_test(
     Raises
     ------
     UnsupportedError
-        Arguments without meaning, too few studies, or a fit that did not converge.
+        Arguments without meaning, too few studies, a fit that did not converge, or moderators.
 
     Notes
     -----
@@ -200,10 +221,22 @@ def permutation_test(
     (0.03125, 64)
     """
     model = model_of(fit, "a sign-flip test")
+    if model.moderated:
+        raise UnsupportedError(
+            "a sign-flip test is defined for one pooled effect; this is a meta-regression, whose "
+            "own permutation_test() deals its moderators anew"
+            if model.clusters is None
+            else "a permutation test of moderators deals them anew to the studies, which breaks "
+            "their clusters apart; test them with wald(), or by the intervals of bootstrap(), "
+            "which draws whole clusters"
+        )
     level = level_of(model.options.level if level is None else level)
     one_of("scale", scale, ("display", "model"))
     at = _on_model_scale(fit, float(null), scale)
-    signs = _signs(model.k, draws, seed)
+    what, units = "studies", model.k
+    if model.clusters is not None:
+        what, units = "clusters", int(model.clusters.max()) + 1
+    signs = _signs(units, draws, seed, what)
     score = model.likelihood
     statistics = _score_statistics if score else _refit_statistics
     values, failed = statistics(model, at, signs.flips)

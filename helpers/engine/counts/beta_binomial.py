@@ -30,7 +30,7 @@ from ..roots import bracketed_root, expand
 from .batch import CountData, check_data
 from .kernel import StudyTerms
 from .optimise import CountFit, Solution, solve_rows
-from .studies import Array, Studies, relative_value
+from .studies import Array, Studies, prepare, relative_value
 
 _SHIFT = 16  # arguments are raised above this before the asymptotic series
 _SERIES = 11  # terms of the expansion in phi where phi * m is small
@@ -67,6 +67,19 @@ def _fit(data: CountData) -> BetaBinomialFit:
         solve_rows(problem, model, 1e-10, 100, out, index)
     rho, se = out.tau2 / (1.0 + out.tau2), np.sqrt(out.cov[:, -1, -1])
     return BetaBinomialFit(**out.told(data.counts()), rho=rho, rho_se=se)
+
+
+def null_scores(events: Array, n: Array, mu: float) -> Array | None:
+    """Score of each study for the logit of the mean at `mu`, the correlation fitted there.
+
+    None where that fit has no maximum.
+    """
+    under = _fit(check_data(events, n, None, None, None, "binomial").fixing(0, np.array([mu])))
+    if not under.converged[0]:
+        return None
+    at = np.full(events.shape, mu)
+    phi = np.full(events.shape, under.rho[0] / (1.0 - under.rho[0]))
+    return BetaBinomialVariation().terms(prepare("binomial", events, n), at, phi).eta
 
 
 def profile_beta_binomial(

@@ -17,7 +17,7 @@ from each local maximum Newton's method runs inside the quadrant of non-negative
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,10 +50,11 @@ class NestedCounts:
 
     studies: Studies  # shape (1 or r, k)
     X: Array  # orthonormal design, shape (k, p)
-    times: Array | None  # how often each cohort takes part, shape (r, k)
+    times: Array | None  # whether (1 or 0) each cohort takes part, shape (r, k)
     #: `codes`, `starts`: cluster of each cohort, counted from 0; where each cluster begins.
     codes: NDArray[np.intp]
     starts: NDArray[np.intp]
+    copies: Array | None = None  # how many clusters each one counts as, shape (r, clusters)
 
     def take(self, rows: NDArray[np.intp]) -> NestedCounts:
         """Restrict to some rows (with repetition)."""
@@ -61,6 +62,7 @@ class NestedCounts:
             self,
             studies=self.studies if len(self.studies.x) == 1 else self.studies.take(rows),
             times=None if self.times is None else self.times[rows],
+            copies=None if self.copies is None else self.copies[rows],
         )
 
     def sums(self, a: Array) -> Array:
@@ -68,8 +70,17 @@ class NestedCounts:
         return np.add.reduceat(a, self.starts, axis=-1)
 
     def counted(self, a: Array) -> Array:
-        """Multiply (..., r, nodes, k) by how often each cohort takes part."""
+        """Leave (..., r, nodes, k) of the cohorts that take part."""
         return a if self.times is None else a * self.times[:, None]
+
+    def copied(self, a: Array) -> Array:
+        """Multiply (..., r, clusters) by how many clusters each one counts as."""
+        return a if self.copies is None else a * self.copies
+
+    def totals(self, a: Array) -> Array:
+        """Sum (r, k) over all cohorts, those of a repeated cluster as often as it is."""
+        a = a if self.times is None else a * self.times
+        return (a if self.copies is None else a * self.copies[:, self.codes]).sum(axis=-1)
 
     def terms(self, eta: Array, within: Array, model: NormalVariation) -> StudyTerms:
         """Terms of the cohorts at linear predictors (r, nodes, k), as often as they take part."""
@@ -129,7 +140,7 @@ class NestedCounts:
         top = height.max(axis=1, keepdims=True)
         mass = np.exp(height - top) * share[:, None]
         total = mass.sum(axis=1)
-        value = (np.log(total * scale) + top[:, 0]).sum(axis=-1)
+        value = self.copied(np.log(total * scale) + top[:, 0]).sum(axis=-1)
         mass /= total[:, None]
         # directions: the columns of X, the cluster's effect (root: u), the variance within
         columns = [*self.X.T, np.ones(len(self.codes))]
@@ -144,17 +155,17 @@ class NestedCounts:
         second[p] *= u
         second[:, p] *= u
         mean = (first * mass).sum(axis=2)
-        gradient = mean.sum(axis=-1).T
+        gradient = self.copied(mean).sum(axis=-1).T
+        mass = np.swapaxes(self.copied(np.swapaxes(mass, 0, 1)), 0, 1)
         hessian = np.einsum("abrqj,rqj->rab", second, mass)
         hessian += np.einsum("arqj,brqj->rab", first * mass, first)
-        hessian -= np.einsum("arj,brj->rab", mean, mean)
+        hessian -= np.einsum("arj,brj->rab", self.copied(mean), mean)
         return value, *_in_variance(gradient, hessian, root, p)
 
     def saturated(self) -> Array:
         """Log-likelihood of the saturated model, shape (1 or r,)."""
         s = self.studies
-        known = log_saturated(s.family, s.x, s.n)
-        return (known if self.times is None else known * self.times).sum(axis=-1)
+        return self.totals(log_saturated(s.family, s.x, s.n))
 
     def start(self, total: Array) -> Array:
         """Normal-normal estimate of the coefficients with the variance `total` (r,)."""
@@ -162,6 +173,7 @@ class NestedCounts:
         w = np.where(s.n > 0, s.v_guess, 0.0)
         w = w / (1.0 + total[:, None] * w)
         w = w if self.times is None else w * self.times
+        w = w if self.copies is None else w * self.copies[:, self.codes]
         return solve_positive(
             np.einsum("rk,ka,kb->rab", w, self.X, self.X), (w * s.t_guess) @ self.X
         )
@@ -215,13 +227,16 @@ def fit_nested_counts(
     times: ArrayLike | None = None,
     *,
     fixed: tuple[ArrayLike | None, ArrayLike | None] = (None, None),
+    beta: Array | None = None,
     family: Family = "binomial",
     quad_points: int = QUAD_POINTS,
 ) -> Levels:
     """Fit the nested model to one or many rows of counts, shape (k,) or (R, k).
 
-    `X`, shape (k, p), has full rank in every row; `times` says how often each cohort takes part.
-    `fixed` are the variances between and within that are held, a number or (R,) each, or None.
+    `X`, shape (k, p), has full rank in every row; `times`, shape (R, k), says how often each
+    cohort takes part: all of a cluster that do take part equally often, as so many clusters.
+    `fixed` are the variances between and within that are held, a number or (R,) each, or None;
+    `beta`, shape (p,), are coefficients held.
     """
     data = check_data(events, n, None, times, None, family)
     held = [None if f is None else np.atleast_1d(np.asarray(f, dtype=float)) for f in fixed]
@@ -235,17 +250,22 @@ def fit_nested_counts(
     def every(a: Array | None) -> Array | None:
         return None if a is None else np.broadcast_to(a, (rows, data.k))[:, order].astype(float)
 
+    often, starts = every(data.weights), np.flatnonzero(np.r_[True, np.diff(dense) > 0])
+    copies = None
+    if often is not None and (often > 1).any():
+        copies, often = np.maximum.reduceat(often, starts, axis=1), np.minimum(often, 1.0)
     problem = NestedCounts(
         prepare(family, *np.broadcast_arrays(data.events[:, order], data.n[:, order])),
         basis[order],
-        every(data.weights),
+        often,
         dense,
-        np.flatnonzero(np.r_[True, np.diff(dense) > 0]),
+        starts,
+        copies,
     )
     bounds = [None if a is None else np.broadcast_to(a, rows) for a in held]
     model, outer = NormalVariation(gauss_hermite(quad_points)), _OUTER
-    owner, theta = _candidates(problem, rows, bounds)
-    free = np.array([a is None for a in bounds])
+    owner, theta = _candidates(problem, rows, bounds, None if beta is None else triangle @ beta)
+    free = np.array([*[beta is None] * p, *(a is None for a in bounds)])
     value, gradient, hessian = (np.empty((len(owner), *[p + 2] * d)) for d in range(3))
     reached, open_ = np.zeros(len(owner), dtype=bool), np.arange(len(owner))
     while open_.size:
@@ -273,6 +293,31 @@ def fit_nested_counts(
     )
 
 
+def null_scores(
+    events: Array, n: Array, codes: NDArray[np.intp], mu: float, family: Family, quad_points: int
+) -> Array | None:
+    """Score of each cluster, counted from 0, for the mean at `mu`, up to one factor.
+
+    Both variances are fitted with the mean held there; None where that fit has no maximum.
+    """
+    X, held = np.ones((len(codes), 1)), np.array([mu])
+    given: dict[str, Any] = {"family": family, "quad_points": quad_points}
+    under = fit_nested_counts(events, n, X, codes, beta=held, **given)
+    if not under.converged[0]:
+        return None
+    alone = codes == np.arange(int(codes.max()) + 1)[:, None]
+    order = np.argsort(codes, kind="stable")
+    problem = NestedCounts(
+        prepare(family, events[None, order], n[None, order]),
+        X[order],
+        alone[:, order].astype(float),
+        codes[order],
+        np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0]),
+    )
+    at = np.tile(np.r_[mu, under.variances[0]], (len(alone), 1))
+    return problem.evaluate(at, under.nodes, NormalVariation(gauss_hermite(quad_points)))[1][:, 0]
+
+
 def _in_variance(gradient: Array, hessian: Array, root: Array, p: int) -> tuple[Array, Array]:
     """Turn derivatives in the root of the variance between clusters to those in the variance.
 
@@ -290,9 +335,12 @@ def _in_variance(gradient: Array, hessian: Array, root: Array, p: int) -> tuple[
 
 
 def _candidates(
-    problem: NestedCounts, rows: int, bounds: list[Array | None]
+    problem: NestedCounts, rows: int, bounds: list[Array | None], gamma: Array | None
 ) -> tuple[NDArray[np.intp], Array]:
-    """Row and parameters of every local maximum of the profile on a grid of variances."""
+    """Row and parameters of every local maximum of the profile on a grid of variances.
+
+    `gamma` are coefficients held.
+    """
     s, p = problem.studies, problem.X.shape[1]
     least = float(1.0 / np.where(s.n > 0, s.v_guess, 0.0).max())
     residual = s.t_guess - problem.start(np.full(rows, 100.0 * least)) @ problem.X.T
@@ -309,10 +357,10 @@ def _candidates(
     each = problem.take(owner)
     theta = np.empty((len(owner), p + 2))
     theta[:, p:] = pairs.reshape(-1, 2)
-    theta[:, :p] = each.start(theta[:, p:].sum(axis=1))
+    theta[:, :p] = each.start(theta[:, p:].sum(axis=1)) if gamma is None else gamma
     for _ in range(2):
         value, gradient, hessian = each.evaluate(theta, _ROUGH, _LAPLACE)
-        step = solve_positive(-hessian[:, :p, :p], gradient[:, :p])
+        step = solve_positive(-hessian[:, :p, :p], gradient[:, :p]) * (gamma is None)
         reach = np.abs(step @ problem.X.T).max(axis=1)
         theta[:, :p] += step * np.minimum(1.0, 2.0 / np.maximum(reach, 1e-300))[:, None]
     # where the coefficients have far to go, the parabola promises too much
@@ -324,7 +372,7 @@ def _candidates(
 def _climb(
     problem: NestedCounts, theta: Array, free: NDArray[np.bool_], outer: int, model: NormalVariation
 ) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
-    """Newton's method inside the quadrant; variances that are not `free` stay put."""
+    """Newton's method inside the quadrant; parameters that are not `free` stay put."""
     p = problem.X.shape[1]
     theta = theta.copy()
     value, gradient, hessian = problem.evaluate(theta, outer, model)
@@ -333,8 +381,8 @@ def _climb(
     active = np.arange(len(theta))
     for _ in range(60):
         at, g = theta[active], gradient[active]
-        stays = np.zeros(g.shape, dtype=bool)
-        stays[:, p:] = ~free | ((at[:, p:] <= 0) & (g[:, p:] <= 0))
+        stays = np.broadcast_to(~free, g.shape).copy()
+        stays[:, p:] |= (at[:, p:] <= 0) & (g[:, p:] <= 0)
         stays[:, p] |= (at[:, p] == 0) & (0.1 * last[active] <= _NOTHING)
         rising = (at[:, p] == 0) & ~stays[:, p]
         step = _newton(np.where(stays, 0.0, g), hessian[active], stays)
@@ -356,7 +404,7 @@ def _climb(
             rows = active[pending]
             trial = theta[rows] + length[pending, None] * step[pending]
             trial[:, p:] = np.maximum(trial[:, p:], 0.0)
-            trial[free[0] & (trial[:, p] <= _NOTHING), p] = 0.0
+            trial[free[p] & (trial[:, p] <= _NOTHING), p] = 0.0
             new = problem.take(rows).evaluate(trial, outer, model)
             good = new[0] >= value[rows] - 1e-10 * (1.0 + np.abs(value[rows]))
             to = rows[good]
@@ -390,8 +438,8 @@ def _covariance(
     gradient: Array, hessian: Array, theta: Array, free: NDArray[np.bool_]
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Inverse information of what is at no bound, the largest slope there in its se, and a mask."""
-    known = np.zeros(theta.shape, dtype=bool)
-    known[:, -2:] = ~free | (theta[:, -2:] <= 0)
+    known = np.broadcast_to(~free, theta.shape).copy()
+    known[:, -2:] |= theta[:, -2:] <= 0
     either = known[:, :, None] | known[:, None]
     information = np.where(either, known[:, :, None] * np.eye(theta.shape[1]), -hessian)
     sound = np.linalg.eigvalsh(information)[:, 0] > 0

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from .core import Drawn, Fitted, FittedRegression, Model, Progress, model_of
+from .core import Drawn, Fitted, FittedRegression, Model, Progress, model_of, shared_variance
 
-__all__ = ["Drawn", "Fitted", "FittedRegression", "Model", "Progress", "model_of"]
+__all__ = [
+    "Drawn",
+    "Fitted",
+    "FittedRegression",
+    "Model",
+    "Progress",
+    "model_of",
+    "shared_variance",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..normal.fit import RegressionFit
 from ..rows import put
 from ..summaries import i2_and_h2
 from .fits import Counts, failures_of, ratio
+from .levels import fit_levels
 
 if TYPE_CHECKING:
     from .core import Fitted, FittedRegression, Model
@@ -33,9 +34,10 @@ class RegressionRefits:
     #: it by (the Knapp-Hartung factor of the replicate, or 1), shape (R,).
     cov: Array
     factor: Array
-    #: Residual heterogeneity, shape (R,): variance, Q (or the likelihood-ratio statistic of the
-    #: GLMM) and I2 in percent.
+    #: Residual heterogeneity, shape (R,): variance, the part of it that studies of one cluster
+    #: share (0 without clusters), Q (or the likelihood-ratio statistic of the GLMM), I2 in percent.
     tau2: Array
+    between: Array
     Q: Array
     I2: Array
     #: Shape (R,): whether the maximum was reached; whether the studies tell the coefficients apart.
@@ -64,24 +66,66 @@ def refit_coefficients(
     p = model.X.shape[1]
     members = np.full(rows, model.k) if weights is None else weights.sum(axis=1, dtype=np.int64)
     beta, cov = np.full((rows, p), np.nan), np.full((rows, p, p), np.nan)
-    factor, tau2, q, i2 = np.full((4, rows), np.nan)
+    factor, tau2, between, q, i2 = np.full((5, rows), np.nan)
     converged, estimable = np.zeros((2, rows), dtype=bool)
     status = np.full(rows, FitStatus.RANK_DEFICIENT, dtype=np.int8)
-    out = RegressionRefits(members, beta, cov, factor, tau2, q, i2, converged, estimable, status)
+    out = RegressionRefits(
+        members, beta, cov, factor, tau2, between, q, i2, converged, estimable, status
+    )
     at = np.flatnonzero(members > p)  # with fewer there is nothing to fit
     if at.size:
-        c = None if weights is None else weights[at].astype(float)
+        weights = None if weights is None else weights[at]
         y, events = (None if a is None else a[at] for a in (y, events))
-        fit = model.regress(weights=c, y=y, events=events)
+        c = None if weights is None else weights.astype(float)
         if model.likelihood:  # without a finite maximum the deviance is that of a limit
+            fit = model.regress(weights=c, y=y, events=events)
             q = np.where(fit.estimable, heterogeneity_tests(fit.source).Q_lrt, np.nan)
         else:
             common = model.regress(weights=c, y=y, tau2_method="common")
+            fit = common if model.clusters is not None else model.regress(weights=c, y=y)
             q = common.scale * (common.k - p)
         vi = model.vi if events is None else model.scale.effects(events, model.counts[1])[1]
         vt = _typical_variance(model.X, np.atleast_2d(vi), c, fit.estimable)
-        put(out, _told(model, fit, q, vt), at)
+        told = _told(model, fit, q, vt)
+        if model.clusters is not None:
+            told = _in_levels(model, told, vt, weights, y, events)
+        put(out, told, at)
     return out
+
+
+def _in_levels(
+    model: Model,
+    flat: RegressionRefits,
+    vt: Array,
+    weights: Counts | None,
+    y: Array | None,
+    events: Array | None,
+) -> RegressionRefits:
+    """Give three-level fits beside the test of homogeneity, which has no levels."""
+    pick = np.flatnonzero(flat.estimable)
+    beta, cov = np.full_like(flat.beta, np.nan), np.full_like(flat.cov, np.nan)
+    tau2, between = np.full((2, len(flat)), np.nan)
+    converged, estimable = np.zeros((2, len(flat)), dtype=bool)
+    status = flat.status.copy()
+    if pick.size:
+        keep, p = None if weights is None else weights[pick], beta.shape[1]
+        effects, x = (None if a is None else a[pick] for a in (y, events))
+        found = fit_levels(model, keep, y=effects, events=x)
+        beta[pick], cov[pick] = found.beta, found.cov[:, :p, :p]
+        tau2[pick], between[pick] = found.tau2, found.variances[:, 0]
+        converged[pick], estimable[pick] = found.converged, found.estimable
+        status[pick] = found.status
+    return replace(
+        flat,
+        beta=beta,
+        cov=cov,
+        tau2=tau2,
+        between=between,
+        I2=i2_and_h2(tau2, vt)[0],
+        converged=converged,
+        estimable=estimable,
+        status=status,
+    )
 
 
 def variance_factor(scale: Array, ci_method: str) -> Array:
@@ -101,7 +145,7 @@ def columns_by(fit: Fitted | FittedRegression, by: Any) -> pd.DataFrame | None:
     """Columns that `by` may name, for each row given: of a regression moderators and "cluster"."""
     if by is None:
         return None
-    if not fit.core.moderated:
+    if not fit.core.moderated or fit.core.clusters is not None:
         return cast("Fitted", fit).studies
     own = cast("FittedRegression", fit)
     if own.cluster is None:
@@ -146,6 +190,7 @@ def _told(model: Model, fit: RegressionFit, q: Array, vt: Array) -> RegressionRe
         fit.cov,
         factor,
         fit.tau2,
+        np.zeros(len(q)),
         q,
         i2,
         fit.converged,

@@ -117,8 +117,10 @@ class Model:
 
     @property
     def moderated(self) -> bool:
-        """Whether it is a meta-regression, though one with an intercept alone."""
-        return self.design is not None and self.clusters is None
+        """Whether it has coefficients, not one mean: a two-level regression on "1" has one too."""
+        if self.clusters is None:
+            return self.design is not None
+        return bool((self.X != 1.0).any())
 
     # --- the choices --------------------------------------------------------------------------
 
@@ -240,7 +242,7 @@ class Model:
         method = self.options.tau2_method or "common"
         fit = fit_inverse_variance(yi, self.vi[None], c, method=method, tau2=tau2)
         if self.clusters is not None:
-            found = fit_levels(self, c > 0, y=np.broadcast_to(yi, c.shape))
+            found = fit_levels(self, counts, y=np.broadcast_to(yi, c.shape))
             return level_refits(self, self._refits(fit, counts, False), found)
         return self._refits(fit, counts, limits)
 
@@ -343,7 +345,8 @@ class Model:
         given = next((a for a in (weights, y, events) if a is not None), None)
         rows = 1 if given is None else len(given)
         data = "effects" if not self.likelihood else "counts" if events is None else "new counts"
-        announce(f"regressions of {data}", rows, self.k)
+        if self.clusters is None:
+            announce(f"regressions of {data}", rows, self.k)
         parts = []
         for part in self._chunks(rows, progress):
             c = None if weights is None else weights[part]
@@ -500,6 +503,15 @@ class FittedRegression(Protocol):
         """Their covariance under the `ci_method`, shape (p, p)."""
 
     @property
+    def robust(self) -> str | None:
+        """Kind of cluster-robust covariance."""
+        ...
+
+    @property
+    def weights(self) -> Array:
+        """Percent for each row of the data."""
+
+    @property
     def moderators(self) -> pd.DataFrame:
         """Moderators of all rows given."""
         ...
@@ -513,18 +525,21 @@ class FittedRegression(Protocol):
         """Whether the estimate is a certified maximum or root."""
 
 
+def shared_variance(fit: Fitted | FittedRegression) -> float:
+    """Part of the between-study variance that studies of one cluster share; 0 without clusters."""
+    return float(getattr(fit, "sigma2_between", 0.0))
+
+
 def model_of(
     fit: Fitted | FittedRegression,
     what: str,
     *,
     least: int = 2,
     one_sided: bool = False,
-    moderators: bool = False,
 ) -> Model:
     """Take the model of a result that converged and whose studies `what` is to fit again.
 
     `one_sided`: whether studies without an event will do, where leaving one out changes nothing.
-    `moderators`: whether a meta-regression will do.
     """
     model = getattr(fit, "core", None)
     if not isinstance(model, Model):
@@ -532,12 +547,7 @@ def model_of(
             f"{what} needs studies with one model, as in a result of pool(); this is of type "
             f"{type(fit).__name__}"
         )
-    if model.moderated:
-        if not moderators:
-            raise UnsupportedError(
-                f"{what} is defined for one pooled effect; this is a meta-regression"
-            )
-    elif not one_sided:
+    if not (model.moderated or one_sided):
         cast("Fitted", fit).require_finite(what)
     model.require_own_variance(what)
     if model.k < least:

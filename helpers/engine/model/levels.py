@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,39 @@ from .fits import Counts, Refits
 if TYPE_CHECKING:
     from .core import Model
 
+_ALIKE = 1e-10  # of squared numbers of cohorts: rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Inverse covariance M of studies that share a variance with the others of their cluster.
+
+    Of a cluster it is the inverse of diag(1/own) + between 1 1', which is diag(own) less
+    between/(1 + between sum(own)) own own'. There are R of them: `own` (R, k), `between` (R,).
+    """
+
+    own: Array
+    between: Array
+    codes: NDArray[np.intp]  # cluster of each study, shape (k,)
+
+    def sums(self, values: Array) -> Array:
+        """Sum over the studies of each cluster, (R, k) -> (R, clusters)."""
+        order = np.argsort(self.codes, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(self.codes[order]) > 0])
+        return np.asarray(np.add.reduceat(values[:, order], starts, axis=1), dtype=float)
+
+    def times(self, X: Array) -> Array:
+        """Give M X, shape (R, k, p)."""
+        share = self.between[:, None] / (1.0 + self.between[:, None] * self.sums(self.own))
+        moved = [self.own * (x - (share * self.sums(self.own * x))[:, self.codes]) for x in X.T]
+        return np.stack(moved, axis=-1)
+
+    def leverage(self, X: Array) -> Array:
+        """Diagonal of X (X'MX)^-1 X'M, shape (R, k); an oblique projection may have it below 0."""
+        basis = np.linalg.qr(X)[0]
+        moved = self.times(basis)
+        return np.einsum("kp,rpq,rkq->rk", basis, np.linalg.inv(basis.T @ moved), moved)
+
 
 def fit_levels(
     model: Model,
@@ -31,6 +64,7 @@ def fit_levels(
 ) -> Levels:
     """Fit the model with clusters to each selection, shape (R, k), of its cohorts.
 
+    `keep` says how often each takes part: a cluster that does more than once is so many clusters.
     `events` or `y` replace the observed ones; `between` and `within`, shape (R,), are variances
     held.
     """
@@ -38,8 +72,10 @@ def fit_levels(
     assert codes is not None
     given = next((a for a in (keep, events, y, between, within) if a is not None), None)
     rows, p = 1 if given is None else len(given), X.shape[1]
-    taking = np.ones((rows, model.k), dtype=bool) if keep is None else keep.astype(bool)
-    estimable = np.array([_tells(codes[t], X[t]) for t in taking])
+    every = np.arange(model.k)
+    chosen = [(every, codes)] * rows if keep is None else [_copied(row, codes) for row in keep]
+    restricted = not model.likelihood and model.options.tau2_method == "REML"
+    estimable = np.array([_tells(of, X[t], restricted) for t, of in chosen])
     at = np.flatnonzero(estimable)
     out = Levels(
         np.full((rows, p), np.nan),
@@ -71,13 +107,13 @@ def fit_levels(
             getattr(out, name)[at] = getattr(found, name)
         return out._replace(nodes=found.nodes)
     for place, row in enumerate(at):
-        t = taking[row]
+        t, of = chosen[row]
         one = fit_nested(
             (model.yi if y is None else y[row])[t],
             model.vi[t],
             X[t],
-            codes[t],
-            restricted=model.options.tau2_method == "REML",
+            of,
+            restricted=restricted,
             fixed=(
                 None if held[0] is None else float(held[0][place]),
                 None if held[1] is None else float(held[1][place]),
@@ -96,11 +132,35 @@ def fit_levels(
     return out
 
 
-def _tells(codes: NDArray[np.intp], X: Array) -> bool:
-    """Whether cohorts tell all coefficients, and both variances from each other."""
+def _copied(
+    times: NDArray[Any], codes: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of cohorts as often as each takes part, and clusters, of which each copy is one."""
+    rounds = [np.flatnonzero(times > n) for n in range(max(int(times.max()), 1))]
+    clusters = int(codes.max()) + 1
+    return np.concatenate(rounds), np.concatenate(
+        [codes[at] + n * clusters for n, at in enumerate(rounds)]
+    )
+
+
+def _tells(codes: NDArray[np.intp], X: Array, restricted: bool) -> bool:
+    """Whether cohorts tell all coefficients, and both variances from each other.
+
+    The restricted likelihood sees what the coefficients leave: with A orthonormal and A'X = 0 it
+    takes both variances from A'y, which tells them apart unless A'ZZ'A is a multiple of A'A, Z
+    being the clusters' columns.
+    """
     k, p = X.shape
-    groups = len(np.unique(codes))
-    return k > p and 1 < groups < k and (p == 1 or int(np.linalg.matrix_rank(X)) == p)
+    names, dense = np.unique(codes, return_inverse=True)
+    if not (k > p and 1 < len(names) < k and (p == 1 or int(np.linalg.matrix_rank(X)) == p)):
+        return False
+    if not restricted or bool((X == 1.0).all()):  # of one mean a cluster of two tells enough
+        return True
+    size = np.bincount(dense)
+    seen = np.stack([np.bincount(dense, column) for column in np.linalg.qr(X)[0].T])
+    left = np.diag(size) - seen.T @ seen  # Z'AA'Z
+    apart = float((left**2).sum()) - float(np.trace(left)) ** 2 / (k - p)
+    return apart > _ALIKE * float((size**2).sum())
 
 
 def level_limits(model: Model, mu: Array, se: Array, k: Array) -> Limits:
@@ -125,7 +185,6 @@ def level_refits(model: Model, common: Refits, found: Levels) -> Refits:
         loglik=found.loglik,
         ci_lower=low,
         ci_upper=high,
-        back_size=np.ones(len(common)),
         converged=found.converged,
         status=found.status,
     )
