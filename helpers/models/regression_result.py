@@ -280,7 +280,8 @@ class RegressionResult(Coefficients, Diagnosed):
         draws : int, default 2000
         kind : {"parametric", "nonparametric"}
             Draw effects (or counts) around the fitted values with the variance of the fit, or draw
-            studies with replacement; tau2 is estimated anew in each replicate.
+            studies with replacement (with ``cluster=`` whole clusters, and only so); tau2 is
+            estimated anew in each replicate.
         seed : int
         progress : callable, optional
             Called with (replicates done, replicates) after each chunk.
@@ -295,7 +296,7 @@ class RegressionResult(Coefficients, Diagnosed):
         Raises
         ------
         UnsupportedError
-            A fit with ``cluster=``, or one that did not converge.
+            Parametric draws for a fit with ``cluster=``, or a fit that did not converge.
         ConvergenceError
             Fewer than 20 replicates could be fitted.
 

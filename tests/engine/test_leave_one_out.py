@@ -126,7 +126,9 @@ def test_three_levels_without_each_are_three_levels_of_the_rest(method: str, by:
         alone, row = call(rows), table.loc[unit]
         assert row["estimate"] == pytest.approx(alone.estimate, rel=1e-7)
         assert (row["ci_lower"], row["ci_upper"]) == pytest.approx(alone.ci, rel=1e-6)
-        assert row[fit.names[0]] == pytest.approx(alone.mu, rel=1e-7)
+        assert row["mu"] == pytest.approx(alone.mu, rel=1e-7)
+        assert row["se"] == pytest.approx(alone.se, rel=1e-6)
+        assert (row["k"], row["Q"]) == pytest.approx((alone.k, alone.heterogeneity.Q))
         variances = (alone.sigma2_between, alone.sigma2_within)
         assert (row["sigma2_between"], row["sigma2_within"]) == pytest.approx(
             variances, rel=1e-5, abs=1e-8
@@ -136,8 +138,9 @@ def test_three_levels_without_each_are_three_levels_of_the_rest(method: str, by:
 def test_variances_that_the_rest_cannot_tell_apart_are_not_estimated() -> None:
     fit = pool_multilevel(events=X[:5], n=N[:5], cluster=list("aabcd"))
     table = fit.leave_one_out("cluster")
-    assert table["estimable"].to_dict() == {"a": False, "b": True, "c": True, "d": True}
+    assert table["converged"].to_dict() == {"a": False, "b": True, "c": True, "d": True}
     assert np.isnan(table.loc["a", "estimate"])
+    assert "cannot be told apart" in table.loc["a", "note"]
 
 
 @pytest.mark.parametrize("by", BY)

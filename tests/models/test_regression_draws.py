@@ -277,7 +277,7 @@ def test_the_same_seed_draws_the_same_coefficients_and_rates_take_part() -> None
 
 def test_what_the_bootstrap_of_a_regression_cannot_give() -> None:
     data = cohorts().assign(centre=np.arange(12) // 2)
-    with pytest.raises(UnsupportedError, match="without cluster="):
+    with pytest.raises(UnsupportedError, match="draws whole clusters"):
         fitted(data, cluster="centre", **MODELS["REML"]).bootstrap(50)
     with pytest.raises(UnsupportedError, match="another name"):
         fitted(data.rename(columns={"z": "tau2"}), "tau2", **MODELS["REML"]).bootstrap(50)

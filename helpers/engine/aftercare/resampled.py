@@ -333,6 +333,17 @@ def bootstrap(
     >>> low, high = result.conf_int()
     >>> bool(0 < low < fit.estimate < high < 1), result.failed
     (True, 0)
+
+    Clusters are drawn as a whole:
+
+    >>> import pandas as pd
+    >>> from helpers import pool_multilevel
+    >>> data = pd.DataFrame({"y": [0.1, 0.4, 0.9, 1.1, 0.2, 1.4], "v": [0.1] * 6, "x": [0, 1] * 3})
+    >>> fit = pool_multilevel(data, "x", yi="y", vi="v", cluster=list("aabbcc"))
+    >>> drawn = bootstrap(fit, 200, "nonparametric", seed=7)
+    >>> low, high = drawn.conf_int("x")
+    >>> bool(low < fit.coefficients.loc["x", "estimate"] < high), drawn.quantities
+    (True, ('Intercept', 'x', 'tau2'))
     """
     model = model_of(fit, "the bootstrap")
     if model.moderated:

@@ -28,6 +28,7 @@ from ... import printing
 from ...arguments import Array, generator, level_of, one_of
 from ...door import pd
 from ...errors import ConvergenceError, UnsupportedError
+from ..cost import announce
 from ..counts.batch import check_data
 from ..counts.beta_binomial import null_scores as beta_binomial_scores
 from ..counts.fit import fit_counts
@@ -43,6 +44,7 @@ from ..shown import Row, Shown, limits_text, number, p_text
 
 #: Most studies whose sign patterns are all gone through.
 MAX_EXACT = 20
+_BATCHES = 16  # of fits, behind a test with its interval
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -219,6 +221,15 @@ def permutation_test(
     >>> test = permutation_test(fit, 0.3, draws="exact")
     >>> test.p, test.draws
     (0.03125, 64)
+
+    Cohorts of one cluster have one sign:
+
+    >>> from helpers import pool_multilevel
+    >>> fit = pool_multilevel(
+    ...     events=[3, 5, 9, 14, 2, 6], n=[60, 80, 70, 90, 50, 75], cluster=list("aabbcc")
+    ... )
+    >>> fit.permutation_test(0.02, draws="exact").draws
+    8
     """
     model = model_of(fit, "a sign-flip test")
     if model.moderated:
@@ -239,6 +250,8 @@ def permutation_test(
     signs = _signs(units, draws, seed, what)
     score = model.likelihood
     statistics = _score_statistics if score else _refit_statistics
+    if model.clusters is not None and not score:
+        announce("clusters of effects", len(signs.flips) * (_BATCHES if conf_int else 1), model.k)
     values, failed = statistics(model, at, signs.flips)
     if not np.isfinite(values[0]):
         raise ConvergenceError("sign-flip test: the observed studies have no fit under the null")
