@@ -432,7 +432,7 @@ def _leverage(fit: FittedRegression, model: Model) -> tuple[Array, Array]:
         between = shared_variance(fit)
         own = model.information(fit.estimates, fit.tau2 - between)[None]
         blocks = Blocks(own, np.array([between]), model.clusters)
-        return blocks.leverage(model.X)[0], fit.weights[model.data.included]
+        return blocks.leverage(model.X)[0], cast("Fitted", fit).weights[model.data.included]
     own = model.information(fit.estimates, fit.tau2)
     return leverage(model.X, own), 100.0 * own / own.sum()
 

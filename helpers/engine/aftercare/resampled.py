@@ -274,9 +274,9 @@ def _observed(fit: Fitted | FittedRegression) -> tuple[dict[str, float], dict[st
     if fit.core.moderated:
         own = cast("FittedRegression", fit)
         values = dict(zip(own.names, map(float, own.estimates), strict=True)) | {"tau2": fit.tau2}
-        if own.robust is None:
+        if own.core.clusters is None and own.cluster is None:
             errors = np.sqrt(np.diagonal(own.covariance))
-        else:
+        else:  # which may be robust
             errors = own.core.fit_coefficients().se[0]
         return values, dict(zip(own.names, map(float, errors), strict=True))
     pooled = cast("Fitted", fit)

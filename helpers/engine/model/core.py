@@ -503,15 +503,6 @@ class FittedRegression(Protocol):
         """Their covariance under the `ci_method`, shape (p, p)."""
 
     @property
-    def robust(self) -> str | None:
-        """Kind of cluster-robust covariance."""
-        ...
-
-    @property
-    def weights(self) -> Array:
-        """Percent for each row of the data."""
-
-    @property
     def moderators(self) -> pd.DataFrame:
         """Moderators of all rows given."""
         ...
