@@ -18,6 +18,7 @@ import numpy as np
 from .. import printing
 from ..arguments import Array, one_of
 from ..door import pd
+from ..engine.cost import announce
 from ..engine.distributions import chi2_sf
 from ..engine.keywords import MultilevelKeywords, refuse_unknown
 from ..engine.model import Model
@@ -161,6 +162,7 @@ def _result(
     core: Model, design: Design, cluster_names: tuple[str, ...], robust: str | None
 ) -> MultilevelResult:
     two = _without_clusters(core, design) if core.likelihood else None
+    announce("clusters of counts" if core.likelihood else "clusters of effects", 1, core.k)
     fit = fit_levels(core)
     if not fit.estimable[0]:
         raise UnsupportedError(

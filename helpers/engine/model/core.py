@@ -172,8 +172,7 @@ class Model:
                 f"{rows:,} fits of up to {self.k:,} studies each would take hours; the limit is "
                 f"{int(self._most**0.5):,} studies for this model. Take a part of the studies"
             )
-        if self.clusters is None:  # `fit_levels` speaks for itself
-            announce(self._kind(new=events is not None, profiles=limits), rows, self.k)
+        announce(self._kind(new=events is not None, profiles=limits), rows, self.k)
         parts = []
         for part in self._chunks(rows, progress):
             c = None if weights is None else weights[part]
@@ -211,8 +210,10 @@ class Model:
         single = self.clusters is None and self.options.model != BETA_BINOMIAL
         return self.k >= ONE_BY_ONE and single and not slow
 
-    def _kind(self, *, new: bool, profiles: bool) -> str:
+    def _kind(self, *, new: bool = False, profiles: bool = False) -> str:
         """Name what a fit is, for its cost."""
+        if self.clusters is not None:
+            return "clusters of counts" if self.likelihood else "clusters of effects"
         if not self.likelihood:
             return "effects"
         if self.options.model == BETA_BINOMIAL:
@@ -345,8 +346,8 @@ class Model:
         given = next((a for a in (weights, y, events) if a is not None), None)
         rows = 1 if given is None else len(given)
         data = "effects" if not self.likelihood else "counts" if events is None else "new counts"
-        if self.clusters is None:
-            announce(f"regressions of {data}", rows, self.k)
+        kind = f"regressions of {data}" if self.clusters is None else self._kind()
+        announce(kind, rows, self.k)
         parts = []
         for part in self._chunks(rows, progress):
             c = None if weights is None else weights[part]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
-from ..cost import announce
 from ..counts.nested import Levels, fit_nested_counts
 from ..normal.intervals import Limits, symmetric_limits
 from ..normal.nested import fit_nested
@@ -89,8 +88,6 @@ def fit_levels(
     if not at.size:
         return out
     held = [None if f is None else f[at] for f in (between, within)]
-    kind = "clusters of counts" if model.likelihood else "clusters of effects"
-    announce(kind, at.size, model.k)
     if model.likelihood:
         x, size = model.counts
         found = fit_nested_counts(
