@@ -80,7 +80,7 @@ DRAWN = {
     "three-level": _ONE_MEAN | {"median and mean"},
     "groups": {"forest", "forest, jama", "subgroup forest", "influence", "baujat"},
     "regression": {"influence", "baujat", "bubble"},
-    "three-level regression": set(),
+    "three-level regression": {"influence", "baujat"},
     "no events": {
         "forest",
         "forest, jama",
