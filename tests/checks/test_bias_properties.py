@@ -399,3 +399,10 @@ def test_published_columns_of_the_test_are_in_the_summary() -> None:
     columns = list(frame.columns)
     assert columns[:7] == ["k", "bias", "se", "statistic", "df", "p", "dispersion"]
     assert frame.loc["Egger regression test", "df"] == 2
+
+
+def test_the_sentence_names_what_was_regressed() -> None:
+    counts = pool(events=[3, 8, 6, 12], n=[40, 60, 50, 99], model="random")
+    assert "by regression of the logit proportions on the" in egger(counts).sentence
+    effects = pool_effects([0.1, 0.4, 0.3, 0.9], [0.1, 0.2, 0.05, 0.15])
+    assert "by regression of the effects on the" in egger(effects).sentence

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nightly import examples
+from scipy import special, stats
 
+from helpers.engine.counts.common import count_limits
 from helpers.engine.counts.fit import GLMMFit, fit_glmm
 from helpers.engine.counts.inference import heterogeneity_tests
 from helpers.engine.counts.optimise import FitStatus
@@ -346,3 +348,39 @@ def test_batches_need_bounded_memory() -> None:
     tracemalloc.stop()
     assert fit.converged.mean() > 0.99
     assert peak < 60e6
+
+
+def test_a_study_without_time_and_without_events_is_no_error() -> None:
+    both = fit_glmm([3, 5, 0], [30.0, 40.0, 0.0], family="poisson")
+    alone = fit_glmm([3, 5], [30.0, 40.0], family="poisson")
+    assert both.converged[0]
+    np.testing.assert_allclose(both.beta, alone.beta, rtol=1e-9)
+
+
+def test_an_error_names_the_replicate_where_there_are_several() -> None:
+    x, n = np.array([[3, 8, 6], [0, 0, 0]]), np.array([[40, 60, 50]] * 2)
+    with pytest.raises(ConvergenceError, match=r"^GLMM, replicate 1: "):
+        fit_glmm(x, n).raise_for_status()
+    with pytest.raises(ConvergenceError, match=r"^GLMM, (?!replicate)"):
+        fit_glmm(x[1], n[1]).raise_for_status()
+
+
+@pytest.mark.parametrize(("kind", "n"), [("proportion", [300.0, 40.0]), ("rate", [81.5, 12.0])])
+def test_the_likelihood_of_a_sum_falls_by_half_the_quantile_at_its_limits(
+    kind: str, n: list[float]
+) -> None:
+    x, size = np.array([14.0, 3.0]), np.array(n)
+    low, high = count_limits(x, size, kind, np.array(["profile"] * 2), 0.9)
+
+    def height(at: np.ndarray) -> np.ndarray:
+        if kind == "rate":
+            return stats.poisson.logpmf(x, size * np.exp(at))
+        return stats.binom.logpmf(x, size, special.expit(at))
+
+    top = height(np.log(x / size) if kind == "rate" else special.logit(x / size))
+    for limit in (low, high):
+        fall = 2.0 * (top - height(limit))
+        np.testing.assert_allclose(fall, stats.chi2.ppf(0.9, 1), rtol=1e-9)
+    wald = count_limits(x, size, kind, np.array(["wald", "profile"]), 0.9)
+    assert wald[1][0] != pytest.approx(high[0], rel=1e-3)
+    assert wald[1][1] == pytest.approx(high[1], rel=1e-12)

@@ -11,7 +11,7 @@ from reference_values import counts
 from scipy import optimize, special, stats
 
 from helpers.engine.aftercare import gosh
-from helpers.engine.aftercare.all_subsets import choose_subsets, number_of_subsets
+from helpers.engine.aftercare.all_subsets import MAX_ALL, choose_subsets, number_of_subsets
 from helpers.engine.aftercare.mixture import fit_mixtures
 from helpers.engine.normal.likelihood import log_likelihood
 from helpers.engine.normal.tau2 import estimate_tau2
@@ -208,3 +208,35 @@ def test_a_mixture_of_equal_estimates_is_refused() -> None:
     result = gosh(pool_effects([1.0, 1.0, 1.0], [0.1, 0.1, 0.1], ci_method="wald"))
     with pytest.raises((MetaAnalysisError, ConvergenceError)):
         result.clouds()
+
+
+def test_as_many_subsets_as_are_ever_listed_are_listed_once_each() -> None:
+    member, sampled = choose_subsets(21, "all", 11, seed=1)
+    assert not sampled
+    assert len(member) == MAX_ALL
+    assert member.sum(axis=1).min() == 11
+    codes = member @ (1 << np.arange(21))
+    assert len(np.unique(codes)) == MAX_ALL
+    assert choose_subsets(21, "all", 10, seed=1)[1]
+
+
+def test_a_mixture_begins_with_equal_shares_of_the_sorted_values() -> None:
+    """The same steps on every value, one by one, from the start that the docstring names."""
+    values = np.repeat([0.0, 1.0, 2.0, 7.0, 9.0, 20.0], [3, 40, 11, 2, 25, 9])
+    two = fit_mixtures(values, most=2)[1]
+    first = {v: (np.flatnonzero(values == v) + 0.5).mean() / len(values) < 0.5 for v in {*values}}
+    share = np.array([[0.99, 0.01] if first[v] else [0.01, 0.99] for v in values])
+    before = -np.inf
+    for _ in range(2000):
+        weights = share.mean(axis=0)
+        means = (share * values[:, None]).sum(axis=0) / share.sum(axis=0)
+        spread = (share * (values[:, None] - means) ** 2).sum(axis=0) / share.sum(axis=0)
+        density = weights * stats.norm.pdf(values[:, None], means, np.sqrt(spread))
+        share = density / density.sum(axis=1, keepdims=True)
+        loglik = np.log(density.sum(axis=1)).sum()
+        if loglik - before < 1e-7 * len(values):
+            break
+        before = loglik
+    assert two.means == pytest.approx(means, rel=1e-9)
+    assert two.weights == pytest.approx(weights, rel=1e-9)
+    assert two.sds == pytest.approx(np.sqrt(spread), rel=1e-9)

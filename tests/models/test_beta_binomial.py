@@ -127,3 +127,22 @@ def test_draws_have_the_moments_of_the_beta_binomial_distribution() -> None:
     np.testing.assert_allclose(drawn.var(axis=0), n * p * (1 - p) * (1 + (n - 1) * 0.1), rtol=0.05)
     same = model.simulate(-1.5, 0.0, np.random.default_rng(4), 20_000).events
     np.testing.assert_allclose(same.var(axis=0), n * p * (1 - p), rtol=0.05)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_likelihood_falls_by_half_the_quantile_at_the_limits_of_the_profile(level):
+    x, n = np.array([3, 0, 8, 12, 2, 1]), np.array([40, 25, 60, 55, 48, 70])
+    fit = pool_beta_binomial(events=x, n=n)
+
+    def highest(mean):
+        def minus(logit):
+            rho = special.expit(logit)
+            size = 1.0 / rho - 1.0
+            return -log_beta_binomial(x, n, mean * size, (1.0 - mean) * size).sum()
+
+        found = optimize.minimize_scalar(minus, bounds=(-9.0, 2.0), options={"xatol": 1e-10})
+        return -found.fun
+
+    for limit in fit.mean_conf_int("profile", level=level):
+        fall = 2.0 * (fit.loglik - highest(limit))
+        assert fall == pytest.approx(stats.chi2.ppf(level, 1), rel=1e-7)

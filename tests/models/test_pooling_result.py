@@ -375,3 +375,9 @@ def test_the_default_prediction_interval_needs_three_studies() -> None:
     assert fit.prediction_interval("t-k-1").lower < fit.estimate
     three = pool(events=[3, 8, 16], n=[40, 60, 50])
     assert three.prediction_interval() == three.prediction_interval("t-k-2")
+
+
+@pytest.mark.parametrize("tau2", [-0.1, np.inf, np.nan, "0.1"])
+def test_a_between_study_variance_that_is_none_is_refused(tau2: object) -> None:
+    with pytest.raises(UnsupportedError, match="a fixed between-study variance of at least 0"):
+        pool(events=[3, 8, 6], n=[40, 60, 50], model="random", tau2=tau2)

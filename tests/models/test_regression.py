@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from nightly import examples
 from scipy import stats
 
+from helpers.engine.counts.optimise import FitStatus
 from helpers.engine.distributions import expit
+from helpers.engine.model import Model
 from helpers.engine.normal.fit import fit_regression
 from helpers.errors import ConvergenceError, MetaAnalysisError, UnsupportedError
 from helpers.models.regression import meta_regression
@@ -619,3 +621,29 @@ def test_methods_name_moderators_in_words_and_a_formula_as_it_is(formula, said):
     )
     fit = meta_regression(table, formula, events="events", n="n", model="random")
     assert str(fit.methods()).startswith(f"Six studies were analysed by {said}")
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [("random", "the estimate of tau2."), ("glmm", "the iteration limit was reached")],
+)
+def test_a_fit_that_did_not_converge_says_why(
+    model: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regress = Model.regress
+
+    def stopped(self: Model, *args: Any, **options: Any) -> Any:
+        fit = regress(self, *args, **options)
+        if fit.source is not None:
+            short = np.full_like(fit.source.status, FitStatus.NOT_CONVERGED)
+            source = replace(fit.source, status=short)
+            fit = replace(fit, source=source)
+        return replace(fit, converged=np.zeros_like(fit.converged))
+
+    monkeypatch.setattr(Model, "regress", stopped)
+    fit = fitted("follow_up", model=model)
+    assert not fit.converged
+    said = [c.message for c in fit.cautions if c.code == "not-converged"]
+    assert len(said) == 1
+    assert said[0].startswith("The fit did not converge: ")
+    assert why in said[0]

@@ -13,6 +13,7 @@ from scipy import stats
 from helpers.engine.aftercare.coefficient_permutation import arrangements, number_of_arrangements
 from helpers.engine.normal.fit import fit_regression
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.models.regression import meta_regression
 from helpers.models.regression_result import RegressionResult
 
 
@@ -219,3 +220,10 @@ def test_what_cannot_be_permuted_is_refused() -> None:
     glmm = by_inverse_variance(myeloma("product"), "1", model="glmm", **COLUMNS)
     with pytest.raises(UnsupportedError, match="signs of counts"):
         glmm.permutation_test(99)
+
+
+def test_a_result_says_how_its_arrangements_were_chosen() -> None:
+    data = pd.DataFrame({"y": [0.1, 0.4, 0.9, 1.1, 1.4], "v": [0.1] * 5, "x": range(5)})
+    fit = meta_regression(data, "x", yi="y", vi="v")
+    assert "120 (all arrangements)" in str(fit.permutation_test("exact"))
+    assert "30 (random arrangements, seed 7)" in str(fit.permutation_test(29, seed=7))
