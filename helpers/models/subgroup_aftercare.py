@@ -33,7 +33,7 @@ from ..engine.aftercare.coefficient_permutation import PermutationTest, Statisti
 from ..engine.aftercare.diagnostics import rules_of
 from ..engine.aftercare.resampled import Replicates, refuse_quantities, replicated, result_of
 from ..engine.json_values import picked
-from ..engine.model import Model, Progress
+from ..engine.model import Model, Progress, model_of
 from ..engine.model.coefficients import variance_factor
 from ..engine.model.units import Units, units_of, values_of
 from ..engine.options import default_ci_method
@@ -67,44 +67,41 @@ class GroupMeans:
         return self.core.X.argmax(axis=1)
 
 
-def group_means(result: SubgroupResult, what: str) -> GroupMeans:
-    """Put the groups with a finite mean together; others have nothing to be fitted again."""
+def group_means(result: SubgroupResult, what: str, least: int = 1) -> GroupMeans:
+    """Put the groups with a finite mean together; others have nothing to be fitted again.
+
+    One of them has to have `least` studies.
+    """
     names, overall = result.compared, result.overall
     if not names:
         raise UnsupportedError(
             f"{what} needs a finite mean; no group has both patients with and without an event"
         )
+    if max(result.groups[name].k for name in names) < least:
+        raise UnsupportedError(f"{what} needs a group with at least {least} studies; each has one")
     place = {label: j for j, name in enumerate(names) for label in result.groups[name].data.labels}
     there = np.array([label in place for label in overall.data.labels])
     data, options = overall.data.only(there, "its group has no finite mean"), overall.options
     design = np.eye(len(names))[[place[label] for label in data.taken]]
-    fits = [result.groups[name] for name in names]
     if result.group_tau2 == "separate":
-        return GroupMeans(
-            Model(data, options, design),
-            names,
-            np.array([fit.mu for fit in fits]),
-            np.diag([fit.se**2 for fit in fits]),
-            np.nan,
-            all(fit.converged for fit in fits),
-            overall.studies,
-        )
-    ci_method = options.ci_method
-    if not options.ci_named:
-        ci_method = default_ci_method(options.model, data.k - len(names), CI_METHODS)
-    elif ci_method not in CI_METHODS:  # an interval without a standard error of its own
-        ci_method = "wald"
-    core = Model(data, replace(options, ci_method=ci_method), design)
-    fit = core.regress()
-    return GroupMeans(
-        core,
-        names,
-        fit.beta[0],
-        float(variance_factor(fit.scale, ci_method)[0]) * fit.cov[0],
-        float(fit.tau2[0]),
-        bool(fit.converged[0]),
-        overall.studies,
-    )
+        fits = [result.groups[name] for name in names]
+        core, tau2 = Model(data, options, design), np.nan
+        estimates, covariance = np.array([f.mu for f in fits]), np.diag([f.se**2 for f in fits])
+        converged = all(fit.converged for fit in fits)
+    else:
+        ci_method = options.ci_method
+        if not options.ci_named:
+            ci_method = default_ci_method(options.model, data.k - len(names), CI_METHODS)
+        elif ci_method not in CI_METHODS:  # an interval without a standard error of its own
+            ci_method = "wald"
+        core = Model(data, replace(options, ci_method=ci_method), design)
+        fit = core.regress()
+        factor = float(variance_factor(fit.scale, ci_method)[0])
+        estimates, covariance, tau2 = fit.beta[0], factor * fit.cov[0], float(fit.tau2[0])
+        converged = bool(fit.converged[0])
+    found = GroupMeans(core, names, estimates, covariance, tau2, converged, overall.studies)
+    model_of(found, what, least=1, moderators=True)
+    return found
 
 
 def _clusters(result: SubgroupResult, by: Any) -> pd.Series[Any] | None:
@@ -145,7 +142,7 @@ _INESTIMABLE = {
 
 def influence(result: SubgroupResult, by: Any = None) -> InfluenceResult:
     """Compute deletion diagnostics (`SubgroupResult.influence`)."""
-    joint = group_means(result, "influence")
+    joint = group_means(result, "influence", 2)
     by = _clusters(result, by)
     if result.group_tau2 == "common":
         return aftercare.influence(joint, by)
@@ -183,7 +180,7 @@ def influence(result: SubgroupResult, by: Any = None) -> InfluenceResult:
 
 def baujat(result: SubgroupResult, by: Any = None) -> pd.DataFrame:
     """Set heterogeneity against influence (`SubgroupResult.baujat`)."""
-    joint = group_means(result, "the Baujat plot")
+    joint = group_means(result, "the Baujat plot", 2)
     by = _clusters(result, by)
     if result.group_tau2 == "common":
         return aftercare.baujat(joint, by)
@@ -208,13 +205,11 @@ def baujat(result: SubgroupResult, by: Any = None) -> pd.DataFrame:
 
 def gosh(result: SubgroupResult, subsets: str | int, **options: Any) -> dict[str, GoshResult]:
     """Fit every subset of the studies (`SubgroupResult.gosh`)."""
-    joint = group_means(result, "GOSH")
+    joint = group_means(result, "GOSH", 2)
     if result.group_tau2 == "common":
         whole = aftercare.gosh(joint, subsets, **options)
         return {name: whole.coefficient(name) for name in joint.names}
     several = {name: result.groups[name] for name in joint.names if result.groups[name].k > 1}
-    if not several:
-        raise UnsupportedError("GOSH needs a group with at least 2 studies; each has one")
     return {name: aftercare.gosh(fit, subsets, **options) for name, fit in several.items()}
 
 
@@ -269,7 +264,7 @@ def permutation_test(result: SubgroupResult, draws: int | str, seed: int | None)
     def means(order: NDArray[np.intp]) -> tuple[Array, Array, NDArray[np.bool_]]:
         if common:
             fit = model.regress(order=order)
-            return fit.beta, fit.cov, fit.converged & fit.estimable
+            return fit.beta, fit.cov, fit.converged
         dealt = codes[order]
         fits = [model.fit(dealt == j) for j in range(p)]
         mu, se = (np.stack([getattr(f, name) for f in fits], axis=1) for name in ("mu", "se_model"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from reference_values import COLUMNS, Agreement, load, study_table
 
 from helpers import meta_regression, pool, subgroups
+from helpers.engine.counts.optimise import FitStatus
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.models.subgroup_result import SubgroupResult
 
@@ -21,6 +23,7 @@ TABLE = pd.DataFrame(
         "n": [60, 80, 70, 90, 50, 45, 75, 70, 66, 80, 75, 40],
         "group": list("bababbabbaba"),
         "place": list("aaabbcccddee"),
+        "pair": list("aabbcfcdedge"),  # at most one study of each group
         "year": [2018, 2019, 2018, 2021, 2022, 2020, 2021, 2019, 2023, 2022, 2020, 2021],
     }
 )
@@ -81,7 +84,9 @@ def test_with_a_common_variance_everything_is_of_the_regression_on_indicators(na
         for own, other in zip(drawn.drawn.values(), as_regression.drawn.values(), strict=True):
             np.testing.assert_array_equal(own, other)
         for group in "ab":
-            assert drawn.conf_int(group) == as_regression.conf_int(f"C(group)[{group}]")
+            for way in ("percentile", "studentised"):
+                theirs = as_regression.conf_int(f"C(group)[{group}]", way)
+                assert drawn.conf_int(group, way) == theirs
     for group in "ab":
         cloud = whole.coefficient(f"C(group)[{group}]")
         np.testing.assert_array_equal(clouds[group].mu, cloud.mu)
@@ -136,6 +141,14 @@ def test_the_diagnostics_of_a_study_are_those_in_its_own_group(name: str) -> Non
     result, moved = groups.influence(), groups.baujat()
     frame = result.frame()
     assert list(frame.index) == list(TABLE["study"]) == list(moved.index)
+    assert (result.model, result.k, result.unit) == (groups.options.model, 12, "study")
+    assert result.coefficients == ("b", "a")
+    by_place = pd.Series(TABLE["place"].to_numpy(), index=TABLE["study"], name="place")
+    assert (
+        groups.influence(by_place).frame().index.name
+        == "place"
+        == groups.baujat(by_place).index.name
+    )
     for group, other in ("ab", "ba"):
         own = groups.groups[group].influence().frame()
         rows = frame.loc[own.index]
@@ -145,12 +158,18 @@ def test_the_diagnostics_of_a_study_are_those_in_its_own_group(name: str) -> Non
         assert (rows[f"dfbetas({other})"] == 0.0).all()
         pd.testing.assert_frame_equal(moved.loc[own.index], groups.groups[group].baujat())
     assert frame["leverage"].sum() == pytest.approx(2.0)
-    assert frame["weight"].sum() == pytest.approx(100.0)
+    information = {name: fit.se_model**-2.0 for name, fit in groups}
+    share = TABLE["group"].map(information).to_numpy() / sum(information.values())
+    np.testing.assert_allclose(frame["weight"], 100.0 * share * frame["leverage"])
+    if not name.startswith(("binomial", "rates", "common rate")):
+        tau2 = TABLE["group"].map({name: fit.tau2 for name, fit in groups}).to_numpy()
+        inverse = 1.0 / (groups.overall.data.vi + tau2)
+        np.testing.assert_allclose(frame["weight"], 100.0 * inverse / inverse.sum())
     assert [rule.threshold for rule in result.rules][::2] == pytest.approx([3 * 0.2**0.5, 0.5])
 
 
 @pytest.mark.parametrize("name", WAYS_APART)
-@pytest.mark.parametrize("by", [None, "place"])
+@pytest.mark.parametrize("by", [None, "place", "pair"])
 def test_distances_are_those_of_the_refits_of_both_groups(name: str, by: str | None) -> None:
     """From the groups fitted anew without each study, or each cluster of studies of both groups."""
     groups, clusters = split(name), TABLE["study" if by is None else by]
@@ -179,6 +198,7 @@ def test_distances_are_those_of_the_refits_of_both_groups(name: str, by: str | N
             assert frame.loc[unit, "tau2_deleted"] == pytest.approx(tau2, rel=1e-5, abs=1e-8)
         else:
             assert np.isnan(frame.loc[unit, "tau2_deleted"])
+    assert frame[["rstudent", "dffits"]].notna().all(axis=None) == (by is None)
     alone = groups.baujat()["contribution"].groupby(clusters.to_numpy()).sum()
     pd.testing.assert_series_equal(
         moved["contribution"], alone[moved.index], check_names=False, rtol=1e-12
@@ -210,10 +230,30 @@ def test_a_group_of_one_study_has_no_diagnostics_but_a_flag(name: str, group_tau
     assert frame.iloc[1:].notna().all(axis=None)
     assert list(moved["influence"].isna()) == [True, *[False] * 11]
     assert moved["contribution"].notna().all()
-    whole_groups = groups.influence(table["group"].to_list()).frame()
-    assert not whole_groups["converged"].any()
-    np.testing.assert_allclose(whole_groups["leverage"], 1.0)
-    assert groups.baujat(table["group"].to_list())["contribution"].notna().all()
+
+
+@pytest.mark.parametrize("group_tau2", ["separate", "common"])
+@pytest.mark.parametrize("name", ["REML", "binomial"])
+def test_a_cluster_that_is_a_whole_group_has_a_contribution_alone(
+    name: str, group_tau2: Any
+) -> None:
+    table = TABLE.assign(group=["c", "d", "d", *TABLE["group"][3:]])
+    groups = split(name, table, group_tau2=group_tau2)
+    frame, moved = (ask(table["group"].to_list()) for ask in (groups.influence, groups.baujat))
+    assert not frame.frame()["converged"].any()
+    np.testing.assert_allclose(frame.leverage, 1.0)
+    assert not moved["converged"].any()
+    assert moved["influence"].isna().all()
+    each = groups.baujat()["contribution"].groupby(table["group"].to_numpy()).sum()
+    np.testing.assert_allclose(moved["contribution"], each[moved.index], atol=1e-9)
+
+
+def test_a_study_that_has_all_events_of_its_group_is_flagged() -> None:
+    x = np.where(TABLE["group"] == "b", 0, TABLE["x"])
+    x[2] = 9
+    groups = split("binomial", TABLE.assign(x=x))
+    for table in (groups.influence().frame(), groups.baujat()):
+        assert list(table.index[~table["converged"].to_numpy(bool)]) == ["S2"]
 
 
 def without_events() -> pd.DataFrame:
@@ -264,6 +304,26 @@ def test_without_a_finite_mean_there_is_nothing_to_ask() -> None:
     assert groups.cumulative()["note"].iloc[0] == "no study is yet in a"
 
 
+def test_a_group_that_did_not_converge_is_refused() -> None:
+    groups = split("REML")
+    failed = {**groups.groups, "a": replace(groups.groups["a"], converged=False)}
+    for ask in ("influence", "baujat", "gosh", "bootstrap", "permutation_test"):
+        with pytest.raises(UnsupportedError, match="needs a fit that converged; this one did not"):
+            getattr(replace(groups, groups=failed), ask)()
+
+
+def test_where_each_group_is_one_study_none_can_be_left_out() -> None:
+    alone = split("REML", TABLE.assign(group=TABLE["study"]))
+    for ask in (alone.influence, alone.baujat, alone.gosh):
+        with pytest.raises(UnsupportedError, match="a group with at least 2 studies; each has one"):
+            ask()
+    assert alone.bootstrap(30).failed == 0
+    assert alone.permutation_test(19).p == 1.0
+    table = alone.cumulative()
+    assert table["df"].to_list() == list(range(12))
+    assert table["estimate(S3)"].isna().to_list() == [True] * 3 + [False] * 9
+
+
 # --- accumulation --------------------------------------------------------------------------------
 
 
@@ -307,9 +367,6 @@ def test_subsets_of_a_group_are_those_of_its_own_result() -> None:
     for name, cloud in clouds.items():
         own = groups.groups[name].gosh()
         pd.testing.assert_frame_equal(cloud.frame(), own.frame())
-    alone = TABLE.iloc[:2].assign(group=["a", "b"])
-    with pytest.raises(UnsupportedError, match="each has one"):
-        split("REML", alone).gosh()
 
 
 @pytest.mark.parametrize("kind", ["parametric", "nonparametric"])
@@ -329,6 +386,7 @@ def test_the_bootstrap_draws_each_group_from_its_own_fit(name: str, kind: Any) -
         if kind == "nonparametric":
             assert result.conf_int("b", "bca") == alone.conf_int("mu", "bca", scale="model")
     assert result.observed["a"] == second.mu
+    np.testing.assert_allclose(result.fit.covariance, np.diag([first.se**2, second.se**2]))
     assert abs(np.corrcoef(result.drawn["a"], result.drawn["b"])[0, 1]) < 0.35
     expected = {"a", "b"}
     if first.model != "common":
@@ -346,6 +404,7 @@ def test_replicates_without_events_in_a_group_are_counted() -> None:
     result = groups.bootstrap(100, progress=lambda done, of: seen.append((done, of)))
     assert 0 < result.failed < 80
     assert result.failed == sum(result.failures.values())
+    assert list(result.failures) == [FitStatus.SEPARATION.message]
     assert all(len(values) == 100 - result.failed for values in result.drawn.values())
     assert seen == [(50, 100), (100, 100)]
 
