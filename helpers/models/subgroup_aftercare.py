@@ -100,7 +100,7 @@ def group_means(result: SubgroupResult, what: str, least: int = 1) -> GroupMeans
         estimates, covariance, tau2 = fit.beta[0], factor * fit.cov[0], float(fit.tau2[0])
         converged = bool(fit.converged[0])
     found = GroupMeans(core, names, estimates, covariance, tau2, converged, overall.studies)
-    model_of(found, what, least=1, moderators=True)
+    model_of(found, what, least=1)
     return found
 
 
