@@ -83,6 +83,17 @@ _INLINE_MATH = re.compile(
 # a table of pandas, and a negative number in it
 _FRAME = re.compile(r'<table[^>]* class="dataframe.*?</table>', re.DOTALL)
 _NEGATIVE = re.compile(r"(?<=>)-(?=\d[\d.,e+-]*%?</t[dh]>)")
+# the two rows of headings that pandas writes where the names of rows have a heading of their own
+_HEADS = re.compile(
+    r"(<thead>\s*<tr[^>]*>\s*)<t[dh]>(?P<first>[^<]*)</t[dh]>(?P<rest>(?:(?!</?tr).)*</tr>)\s*"
+    r"<tr[^>]*>\s*<th>(?P<name>[^<]*)</th>\s*(?:<t[dh]></t[dh]>\s*)+</tr>",
+    re.DOTALL,
+)
+_NOTHING = re.compile(r"<td([^>]*)>(?=\s*(?:<p>\s*</p>\s*)?</td>)")
+# a blank at an end of a link, which its line would underline
+_LEADING = re.compile(r"(<a\b[^>]*>)(\s+)(?=[^\s<])")
+# the words of a title up to its colon, and those after it with the link to the page's top
+_TITLE = re.compile(r'(?<=<h1>)([^<:]+:) ([^<]+<a class="headerlink".*?</a>)', re.DOTALL)
 # keys of the list of sources, which the text cites by author and year
 _KEY = re.compile(
     r'(<div class="citation"[^>]*>\s*)<span class="label">.*?</span></span>\s*', re.DOTALL
@@ -131,6 +142,9 @@ _CELL = re.compile(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", re.DOTALL)
 FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
+# a sign and the number after it, which no line should part from what they say: p = 0.04
+_EQUALS = re.compile(r"(?<=[\w²)]) ([=<>]|&[lg]t;) (?=[\d\N{MINUS SIGN}])")
+_APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
 # a name with a number, which no line should break: COVID-19, ZUMA-1
 _NUMBERED = re.compile(r"(?<![\w-])(?:[A-Za-z]+-\d+|[a-z]+-cel|[TBp]-[a-z]+)(?![\w-])")
 DESCRIPTION_LENGTH = 155  # characters; search engines cut what is longer
@@ -172,11 +186,23 @@ def lighter(body: str) -> str:
     return _TABLE_CLASS.sub(styled, _FALLBACK.sub(r"var(\1)", body))
 
 
+def _words(text: str) -> str:
+    if "-" in text:
+        text = _NUMBERED.sub(r'<span class="unbroken">\g<0></span>', text)
+    return _APOSTROPHE.sub(
+        "\N{RIGHT SINGLE QUOTATION MARK}", _EQUALS.sub("\N{NBSP}\\1\N{NBSP}", text)
+    )
+
+
 def unbroken(body: str) -> str:
-    """Keep names with a hyphen on one line, in running text: COVID-19, axi-cel, T-cell.
+    r"""Keep on one line, in running text, what belongs together: COVID-19, axi-cel, p = 0.04.
+
+    Words of tables and figures get the apostrophe that Sphinx gives to prose.
 
     Examples
     --------
+    >>> unbroken("<td>Egger's test (p = 0.04)</td>")
+    '<td>Egger\u2019s test (p\xa0=\xa00.04)</td>'
     >>> unbroken('<p title="COVID-19">of COVID-19 or <code>ZUMA-1</code></p>')
     '<p title="COVID-19">of <span class="unbroken">COVID-19</span> or <code>ZUMA-1</code></p>'
     >>> unbroken("after axi-cel, a p-value")
@@ -187,8 +213,8 @@ def unbroken(body: str) -> str:
         if i % 2:
             if apart := _APART.match(part):
                 depth += -1 if apart[1] else 1
-        elif not depth and "-" in part:
-            parts[i] = _NUMBERED.sub(r'<span class="unbroken">\g<0></span>', part)
+        elif not depth:
+            parts[i] = _words(part)
     return "".join(parts)
 
 
@@ -219,6 +245,24 @@ def minus_signs(body: str) -> str:
     '<table class="dataframe"><td>\N{MINUS SIGN}2.766</td><td>2024-11</td></table>'
     """
     return _FRAME.sub(lambda table: _NEGATIVE.sub("\N{MINUS SIGN}", table[0]), body)
+
+
+def one_head(body: str) -> str:
+    """Write the heading of the names of rows in line with those of the columns.
+
+    Examples
+    --------
+    >>> rows = "<tr><th></th><th>I2</th></tr><tr><th>times</th><th></th></tr>"
+    >>> one_head(f"<thead>{rows}</thead>")
+    '<thead><tr><th>times</th><th>I2</th></tr></thead>'
+    """
+
+    def merged(found: re.Match[str]) -> str:
+        if found["first"] not in ("", found["name"]):
+            return found[0]
+        return f"{found[1]}<th>{found['name']}</th>{found['rest']}"
+
+    return _HEADS.sub(merged, body)
 
 
 def signatures(body: str) -> str:
@@ -272,7 +316,8 @@ def cards(body: str) -> str:
             return match[0]
         counted = all(row[0].isdecimal() for row in cells if row[0])  # what pandas counts from 0
         kind = f"{match[1]} table-cards{' table-counted' if not names[0] and counted else ''}"
-        return f'<table class="{kind}"{named_cells(names[1:])}{match[2]}</table>'
+        told = _NOTHING.sub(r"<td\1 data-none>", match[2])
+        return f'<table class="{kind}"{named_cells(names[1:])}{told}</table>'
 
     return _TABLE.sub(labelled, body)
 
@@ -361,21 +406,27 @@ def gallery(body: str) -> str:
     A small picture is a reference to the drawing itself, and so weighs next to nothing. It is made
     after the first screen (frame.js); without a script the list has the names.
     """
-    seen: Counter[str] = Counter()
-    items, heading, figure = [], "", ""
+    found: dict[str, list[tuple[str, str]]] = {}
+    heading, figure = "", ""
     for match in _PLACE.finditer(body):
         if match[1] is not None:
             heading = re.sub(r"<[^>]+>", "", match[1])
         elif match[2] is not None:
             figure = match[2]
         elif figure:
-            seen[heading] += 1
-            times = f" ({seen[heading]})" if seen[heading] > 1 else ""
-            items.append(
-                f'<li><a href="#{figure}"><svg viewBox="{match[3]}" aria-hidden="true">'
-                f'<use data-href="#{figure}-drawing" /></svg><span>{heading}{times}</span></a></li>'
-            )
+            found.setdefault(heading, []).append((figure, match[3]))
             figure = ""
+    items = []
+    for heading, figures in found.items():
+        # a heading of as many names as it has figures names them in their order
+        names = re.split(r", | and ", heading)
+        if len(names) != len(figures):
+            names = [heading, *(f"{heading} ({place})" for place in range(2, len(figures) + 1))]
+        items += [
+            f'<li><a href="#{figure}"><svg viewBox="{box}" aria-hidden="true">'
+            f'<use data-href="#{figure}-drawing" /></svg><span>{name}</span></a></li>'
+            for name, (figure, box) in zip(names, figures, strict=True)
+        ]
     return _GRID.sub(lambda found: f"{found[1]}<ul>{''.join(items)}</ul>{found[2]}", body, count=1)
 
 
@@ -432,7 +483,9 @@ def page_context(app: Any, page: str, template: str, context: dict[str, Any], do
         folder = Path(app.outdir) / "_static" / PHONES
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{page}.js").write_text(forms, encoding="utf-8")
-    body = _KEY.sub(r"\1", minus_signs(body))
+    body = _KEY.sub(r"\1", one_head(minus_signs(body)))
+    body = _TITLE.sub(r'<span class="part">\1</span> <span class="part">\2</span>', body)
+    body = _LEADING.sub(r"\2\1", body)
     body = captioned(distinct(lighter(signatures(stops(unbroken(cards(plain_code(body))))))))
     body, rules = slender(body)
     if rules:

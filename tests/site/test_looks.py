@@ -310,6 +310,56 @@ def test_cells_of_cards_name_their_columns(page_name):
         assert f":nth-child({len(names)})::before" in sheet
 
 
+SPLIT = re.compile(r"[\w²)] [=<>] [\d\N{MINUS SIGN}]|\w'\w|\$")
+APART = ("pre", "code", "script", "style", "svg", "math", "textarea", "option")
+
+
+def test_words_of_a_page_are_set_as_print_is(page_name):
+    """No line parts a sign from its number; apostrophes are curved; no TeX is left in a source."""
+    page = soup_of(page_name).article
+    for text in page.find_all(string=SPLIT):
+        assert text.find_parent(APART), text
+    for link in page.select("a[href]"):
+        if not link.find_parent("pre"):
+            assert link.get_text()[:1].strip() or not link.get_text(), link
+
+
+def test_a_table_has_one_row_of_headings_and_a_card_no_heading_without_a_value(page_name):
+    for one in soup_of(page_name).article.select("table.dataframe, table.table-cards"):
+        assert len(one.select("thead tr")) == 1
+    for cell in soup_of(page_name).article.select("table.table-cards tbody td:not([data-none])"):
+        assert cell.get_text(strip=True) or cell.find(["img", "svg", "math"]), cell.find_parent(
+            "tr"
+        )
+
+
+COLON = """() => {
+    const title = document.querySelector(".bd-article h1"), range = document.createRange();
+    const tops = [];
+    const words = document.createTreeWalker(title, NodeFilter.SHOW_TEXT);
+    for (let node = words.nextNode(); node; node = words.nextNode())
+        for (let i = 0; i < node.length; i++) {
+            range.setStart(node, i);
+            range.setEnd(node, i + 1);
+            const box = range.getClientRects()[0];
+            if (box && node.data[i].trim()) tops.push([node.data[i], Math.round(box.bottom)]);
+        }
+    const colon = tops.findIndex(([letter]) => letter === ":");
+    return [new Set(tops.slice(0, colon + 1).map(([, y]) => y)).size,
+        tops[colon][1] < tops[colon + 1][1], title.scrollWidth <= title.clientWidth];
+}"""
+TITLED = [one for one in page_names() if ":" in soup_of(one).h1.get_text()]
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_title_that_takes_lines_breaks_at_its_colon(visit, width):
+    assert len(TITLED) > 10
+    page = visit(TITLED[0], width=width).page
+    for name in TITLED:
+        opened(page, (SITE / name).as_uri())
+        assert page.evaluate(COLON) == [1, True, True], name
+
+
 INTERVALS = """() => [...document.querySelectorAll("tbody td")].filter((cell) =>
     /^[−\\d.,%]+ to [−\\d.,%]+$/.test(cell.textContent.trim()) && cell.checkVisibility()
 ).map((cell) => {

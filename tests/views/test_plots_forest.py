@@ -61,6 +61,12 @@ def test_long_and_odd_labels_fit(label):
     assert label.format(3).strip() in re.sub(r"\s+", " ", table.text.replace("\\\\", "\\"))
 
 
+@pytest.mark.parametrize("k", [1, 2])
+def test_one_study_is_not_all_of_them(k):
+    words = [text.get_text() for text in forest(made_up(k)).texts]
+    assert [word for word in words if "ooled" in word] == ["All 2 pooled" if k > 1 else "Pooled"]
+
+
 def test_the_figure_is_as_tall_as_its_rows():
     heights = {k: forest(made_up(k)).figure.get_size_inches()[1] * 72 for k in (5, 52, 200)}
     assert (heights[200] - heights[52]) / 148 == pytest.approx(19)

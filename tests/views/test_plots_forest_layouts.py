@@ -141,6 +141,9 @@ def test_revman_counts_the_events_below_each_total(by_entity):
         assert printing.count(fit.events) in words
         assert printing.count(fit.n) in words
     assert words.count("Total events") == len(by_entity.groups) + 1
+    narrow = forest(by_entity, layout="revman", width=style.PHONE)
+    lines = {text.get_text(): round(text.get_position()[1], 2) for text in narrow.texts}
+    assert lines[printing.count(by_entity.overall.events)] == lines["Total events"]
 
 
 @pytest.mark.parametrize("layout", JOURNALS)

@@ -60,9 +60,15 @@ def test_names_hide_neither_marks_nor_each_other(cohorts):
     assert len(names) >= 6
     boxes = [text.get_window_extent() for text in names]
     points = [ax.transData.transform(o) for c in marks(ax).values() for o in c.get_offsets()]
+    ties = [line.get_transform().transform(line.get_xydata()) for line in ax.lines]
     for i, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[:i])
         assert not any(box.contains(*point) for point in points)
+        mark = ax.transData.transform(names[i].xy)
+        beside = box.y0 < mark[1] < box.y1
+        tied = [one for one, end in ties if box.contains(*end) and abs(one[0] - mark[0]) < 9]
+        assert beside or tied, names[i].get_text()
+    assert len(ties) < len(names)
 
 
 def test_words_and_table_hold_the_values(cohorts):

@@ -13,7 +13,7 @@ from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import estimates, style
 from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
-from ...views.plots.lettering import name_above
+from ...views.plots.lettering import CLEAR, name_above
 from ...views.plots.note import Note, note_of, numbers
 from ..causes.shares import infection_share
 from ..causes.table import UNKNOWN
@@ -261,6 +261,7 @@ def causes_shares(
         name_above(ax, y, names, _values(shares), lift=0.45)
     else:
         ax.set_yticks(y, names)
+        ax.tick_params(axis="y", pad=CLEAR)
         _columns(ax, shares)
     grid_below(ax, "x", hide=("left",))
     counted = f"{printing.count(int(shares['n'].iloc[0]))} nonrelapse deaths"

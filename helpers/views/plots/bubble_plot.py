@@ -54,7 +54,7 @@ def bubble(
     -------
     Axes
         Bubbles at the studies' own values with areas in proportion to their weights; line and
-        dark band: fitted value and its confidence interval; pale band: prediction interval for a
+        inner band: fitted value and its confidence interval; outer band: prediction interval for a
         new study. With a note that ``show`` picks up.
 
     Raises
@@ -226,14 +226,15 @@ def _as_given(moderator: pd.Series[Any]) -> Callable[[float], str]:
 def _key(fit: RegressionResult) -> str:
     """Say what line, bands and areas mean."""
     level = printing.percent(fit.level, 0)
-    pale = f", pale its {level} prediction interval" if _predicts(fit) else ""
-    few = "" if pale or fit.model == "common" else (
+    outer = f", outer one its {level} prediction interval" if _predicts(fit) else ""
+    few = "" if outer or fit.model == "common" else (
         f" No prediction interval: none is shown below {printing.word(FEW_PREDICTION_DF + 1)} "
         f"residual degrees of freedom, and there {'is' if fit.k - fit.p == 1 else 'are'} "
         f"{printing.word(fit.k - fit.p)}."
     )  # fmt: skip
+    inner = "inner band" if outer else "band"
     return (
-        f"Line: fitted value; dark band its {level} confidence interval{pale}; areas of the "
+        f"Line: fitted value; {inner} its {level} confidence interval{outer}; areas of the "
         f"bubbles are weights.{few}"
     )
 

@@ -12,7 +12,7 @@ from ...errors import MetaAnalysisError
 from ..tables.frames import require
 from . import style
 from .frame import Axes, axes_of, figure_of, fixed_ticks, grid_below, name_axes, room_of_axes
-from .lettering import beside, fit_text, grouped_places, measure, name_rows
+from .lettering import GROUND, beside, fit_text, grouped_places, measure, name_rows
 from .note import Note, annotate, numbers
 
 NEEDED = ("label", "estimate", "lower", "upper")
@@ -120,6 +120,7 @@ def _above(
         "transform": ax.get_yaxis_transform(),
         "va": "center",
         "size": style.size("text"),
+        "bbox": GROUND,
     }
     for y, head in heads.items():
         ax.text(0, y + 0.1, fit_text(figure, head, room, bold=True), weight="bold", **look)

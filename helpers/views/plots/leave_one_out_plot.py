@@ -13,7 +13,7 @@ from ..subject import NEUTRAL, Subject
 from . import style
 from .accepted import pooled_of
 from .frame import Axes, axes_of, figure_of, grid_below, name_axes, room_of_axes, round_ticks
-from .lettering import fit_text, measure
+from .lettering import GROUND, fit_text, measure
 from .note import Note, annotate, numbers
 
 HEIGHT, SIDE = 178.0, 16.0  # CSS pixels
@@ -100,7 +100,7 @@ def _name(
     ax.annotate(
         fit_text(figure_of(ax), words, room), (value, y), xytext=(shift, 0), ha=side,
         textcoords="offset points", va="center", zorder=5,
-        bbox={"fc": style.SURFACE.light, "ec": "none", "pad": 0.6},
+        bbox=GROUND,
     )  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from . import style
 from .frame import Axes, Figure, figure_of, room_above, room_of_axes, size_of
 
 PAD = 10.0  # CSS pixels between a name and the axes, and the edge of the figure
+CLEAR = 7.0  # of these, those beside the axes: half a mark at their end, and a gap
+GROUND = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.6}  # lines end at words that have it
 LINE = 23.0  # height of a line of a legend
 SWATCH = 46.0  # room of a key of a legend and the gaps around it
 
@@ -183,6 +185,7 @@ def name_rows(ax: Axes, data: pd.DataFrame, places: np.ndarray, heads: dict[floa
     """Name rows by their labels, and groups in bold."""
     names = fit_names(ax, [*heads.values(), *data["label"]], bold=bool(heads))
     ax.set_yticks([*heads, *places], labels=names)
+    ax.tick_params(axis="y", pad=CLEAR)
     for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if tick in heads else "normal")
 
@@ -203,15 +206,25 @@ def name_above(
     figure = figure_of(ax)
     left, _, wide, _ = room_of_axes(ax)
     right = size_of(figure)[0] - 4.0
-    # Upright lines end at the words.
-    under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.6}
-    look: dict[str, Any] = {"va": "center", "transform": ax.get_yaxis_transform(), "bbox": under}
+    look: dict[str, Any] = {"va": "center", "transform": ax.get_yaxis_transform(), "bbox": GROUND}
     for y, name, value in zip(places, names, values or [""] * len(names), strict=True):
         room = right - 4.0 - (measure(figure, value) + 8.0 if value else 0.0)
         text = fit_text(figure, name, room)
         ax.text((4.0 - left) / wide, y - lift, text, ha="left", **look)
         if value:
             ax.text((right - left) / wide, y - lift, value, ha="right", **look)
+
+
+def _tie(ax: Axes, mark: tuple[float, float], words: Any, radius: float) -> Any:
+    """Draw a line from the edge of a mark to the letters of its name; give its path."""
+    at = ax.transData.transform(mark)
+    air = 0.2 * words.height  # above and below most letters
+    near = np.clip(at, (words.x0, words.y0 + air), (words.x1, words.y1 - air))
+    ends = np.array([at + (near - at) * (radius / np.hypot(*(near - at))), near])
+    x, y = ax.transData.inverted().transform(ends).T
+    look: dict[str, Any] = {"color": style.QUIET.light, "lw": 0.8, "zorder": 2}
+    [line] = ax.plot(x, y, scalex=False, scaley=False, **look)
+    return line.get_transform().transform_path(line.get_path())
 
 
 def name_marks(
@@ -224,7 +237,8 @@ def name_marks(
 ) -> list[int]:
     """Write names beside marks, right, left, above or below, or not at all; give those written.
 
-    No name lies on a mark, on another name or on a line of the axes.
+    No name lies on a mark, on another name or on a line of the axes. A line ties a name above or
+    below its mark to it, because two such names between two marks could be either's.
 
     The limits of the axes are set; `radii` are in CSS pixels; `order` are the marks to be named,
     the most important first.
@@ -261,6 +275,8 @@ def name_marks(
             ) and not any(line.intersects_bbox(extent, filled=False) for line in lines)
             across = frame.x0 <= box[0] and box[2] <= frame.x1 + 10
             if free and across and frame.y0 <= box[1]:
+                if abs(dy) > r:
+                    lines.append(_tie(ax, (x[i], y[i]), extent, r))
                 boxes.append(box)
                 named.append(int(i))
                 break

@@ -14,7 +14,7 @@ from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import Axes, axes_of, grid_below, name_axes, percent_ticks
-from .lettering import key_above, name_above
+from .lettering import CLEAR, key_above, name_above
 from .note import Note, annotate, numbers
 from .points import Z95
 
@@ -85,6 +85,7 @@ def rejection(
         name_above(ax, range(rows), list(first.tests), lift=0.45)
     else:
         ax.set_yticks(range(rows), labels=list(first.tests))
+        ax.tick_params(axis="y", pad=CLEAR)
     ax.set_xlim(0.0, 1.0)
     ax.set_xticks(np.linspace(0, 1, 6))
     percent_ticks(ax.xaxis)

@@ -11,7 +11,7 @@ from ...models.bayes import Posterior
 from ..subject import NEUTRAL, Subject
 from . import style
 from .frame import Axes, axes_of, grid_below, name_axes, round_ticks
-from .lettering import fit_names, key_above
+from .lettering import CLEAR, fit_names, key_above
 from .note import Note, annotate, numbers
 
 ROW = 18.5
@@ -97,6 +97,7 @@ def shrinkage(
     round_ticks(ax.xaxis, (0, high), 8, 100)
     name_axes(ax, f"{subject.outcome}, %")
     ax.set_yticks(place, fit_names(ax, names), size=style.size("small"))
+    ax.tick_params(axis="y", pad=CLEAR)
     grid_below(ax, "x", hide=("left",))
     key_above(ax, [raw, shrunken, pooled], ["raw rate", "posterior median", "pooled rate"])
     annotate(ax, _note(post, frame, subject, whole))

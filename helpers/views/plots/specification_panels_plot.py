@@ -98,8 +98,8 @@ def _note(results: Mapping[str, ClaimMultiverse]) -> Note:
         "Small specification curves",
         f"Small specification curves of {printing.counted(len(results), 'claim')}. {said}. "
         f"{finding}",
-        f"{finding} From left to right, analyses in the order of their estimates (black) with "
-        "their intervals (grey, medians over neighbours); the dashed line is the threshold of the "
+        f"{finding} From left to right, analyses in the order of their estimates (line) with "
+        "their intervals (bars, medians over neighbours); the dashed line is the threshold of the "
         "claim, the circle the published analysis.",
         numbers(
             {

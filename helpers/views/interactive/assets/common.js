@@ -51,6 +51,31 @@
     return { list, field: h("label", { class: "interactive-field" }, h("span", {}, label), list) };
   }
 
+  /* A slider with its value beside it: `value` is where it stands and `said` what that means. */
+  function slider(id, label, attributes, change, value, said) {
+    const shown = h("output", { for: id });
+    const range = input({ type: "range", id, ...attributes, oninput: () => change(Number(range.value)) });
+    const set = () => {
+      range.value = value();
+      shown.textContent = said();
+      range.setAttribute("aria-valuetext", shown.textContent);
+    };
+    return { set, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, label), shown, range) };
+  }
+
+  /* A list of results, each with its label; `cells` are where they are written. */
+  function results(labels) {
+    const cells = Object.fromEntries(Object.keys(labels).map((key) => [key, h("dd", { "data-result": key })]));
+    const list = h("dl", { class: "interactive-results" }, ...Object.entries(labels).map(([key, label]) => h("div", {}, h("dt", {}, label), cells[key])));
+    return { cells, list };
+  }
+
+  function save(blob, name) {
+    const address = URL.createObjectURL(blob);
+    h("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
+  }
+
   const button = (text, click, more) => h("button", { type: "button", class: "interactive-button", onclick: click, ...more }, text);
 
   /* Calls `changed` with the width of an element in whole pixels whenever it is another one: in the
@@ -206,5 +231,5 @@
     parts.set(kind, { read: () => asked, write, panel: host });
   }
 
-  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, button, onWidth, announcer, keep, run, data, queue };
+  window.interactive = { h, s, number, hundredths, percent, count, between, share, input, select, slider, results, save, button, onWidth, announcer, keep, run, data, queue };
 })();

@@ -1,7 +1,7 @@
 /* The forest plot: rows to sort, filter, tick off and walk through; what is left is pooled here. */
 (() => {
   "use strict";
-  const { h, s, count, number, hundredths, percent, between, input, select, button, announcer, keep, run, glmm, sound, statistics, linked, centre, takeaway } = window.interactive;
+  const { h, s, count, number, hundredths, percent, between, input, select, slider, button, announcer, keep, run, glmm, sound, statistics, linked, centre, takeaway } = window.interactive;
 
   const ORDERS = {
     estimate: ["Estimate", (row) => row.at[0]],
@@ -65,22 +65,15 @@
       const options = [["", `all (${data.rows.length})`], ...levels.map((level) => [level, `${level} (${many(level)})`])];
       return { key, levels, ...select(label, options, (level) => { now[key] = level; update(); }) };
     });
-    function slider(key, label, min, max, print) {
-      const id = `${data.name}-slider-${key}`, shown = h("output", { for: id });
-      const range = input({ type: "range", id, min, max, step: 1, oninput: () => { now[key] = Number(range.value); update(); } });
-      const set = () => {
-        range.value = now[key];
-        shown.textContent = print(now[key]);
-        range.setAttribute("aria-valuetext", print(now[key]));
-      };
-      return { key, min, max, set, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, label), shown, range) };
-    }
+    const threshold = (key, label, min, max, print) => ({
+      key, min, max, ...slider(`${data.name}-slider-${key}`, label, { min, max, step: 1 }, (value) => { now[key] = value; update(); }, () => now[key], () => print(now[key])),
+    });
     const follow = data.rows.map((row) => row.follow_up).filter((months) => months !== null);
     const sizes = data.rows.map((row) => row.patients).sort((a, b) => a - b);
     const sliders = [
-      slider("months", "Follow-up, at least", 0, Math.floor(Math.max(...follow)), (v) => (v ? `${v}\u00a0months` : "any")),
-      slider("patients", "Patients, at least", 0, sizes[Math.floor(0.9 * sizes.length)], (v) => (v ? count(v) : "any")),
-      slider("year", "Published from", START.year, Math.max(...years), String),
+      threshold("months", "Follow-up, at least", 0, Math.floor(Math.max(...follow)), (v) => (v ? `${v}\u00a0months` : "any")),
+      threshold("patients", "Patients, at least", 0, sizes[Math.floor(0.9 * sizes.length)], (v) => (v ? count(v) : "any")),
+      threshold("year", "Published from", START.year, Math.max(...years), String),
     ];
     const all = button("Show all", () => {
       for (const { key } of [...filters, ...sliders]) now[key] = START[key];

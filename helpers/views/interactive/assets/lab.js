@@ -1,7 +1,7 @@
 /* A lab: guess, set the truth, repeat a thousand times, and read what came out. */
 (() => {
   "use strict";
-  const { h, s, number, percent, count, select, button, announcer, input, run } = window.interactive;
+  const { h, s, number, percent, count, select, slider, save, button, announcer, run } = window.interactive;
   const { simulation } = window.interactive.kernels;
 
   const RUNS = 1000, MOST = 10000, SLICE = 12; // repetitions of a press, in all; milliseconds between two looks of the browser
@@ -64,14 +64,8 @@
     const settings = () => JSON.stringify([now, goal]);
 
     const sliders = data.controls.map((control) => {
-      const id = `lab-${data.key}-${control.key}`, shown = h("output", { for: id });
-      const range = input({ type: "range", id, min: 0, max: control.values.length - 1, step: 1, oninput: () => change(control.key, control.values[range.value]) });
-      const set = () => {
-        range.value = control.values.indexOf(now[control.key]);
-        shown.textContent = print(control, now[control.key]);
-        range.setAttribute("aria-valuetext", shown.textContent);
-      };
-      return { set, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, control.label), shown, range) };
+      const { key: name, label, values } = control;
+      return slider(`lab-${data.key}-${name}`, label, { min: 0, max: values.length - 1, step: 1 }, (at) => change(name, values[at]), () => values.indexOf(now[name]), () => print(control, now[name]));
     });
     const one = button("Draw one", () => go(made ? made.done + 1 : 1));
     const thousand = button("Run 1,000 repetitions", () => go(timer ? goal : goal + RUNS));
@@ -98,17 +92,15 @@
     const asked = data.controls.find((control) => control.key === data.task.key);
     const task = button(`Set ${asked.label}: ${print(asked, data.task.value)}`, () => change(data.task.key, data.task.value), { "data-task": true });
     const judged = h("p", { "data-guess": true });
-    const save = button("Save the worksheet", () => {
+    const keeping = button("Save the worksheet", () => {
       const words = (pairs, value) => pairs.find(([one]) => one === value)[1];
       const lines = [data.title, "", ...data.controls.map((control) => `${control.label}: ${print(control, now[control.key])}`), `Repetitions: ${made ? made.done : 0}, draw ${now.seed}`, "",
         `${data.guess.question} Guess: ${words(GUESSES, notes.guess)}. ${judged.textContent}`, "", ...[...list.children].map((item) => item.textContent), "", "What did you see?", notes.saw, "", data.task.question, notes.why, "", location.href];
-      const address = URL.createObjectURL(new Blob([lines.join("\r\n")], { type: "text/plain" }));
-      h("a", { href: address, download: `worksheet-${data.key}.txt` }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 10000);
+      save(new Blob([lines.join("\r\n")], { type: "text/plain" }), `worksheet-${data.key}.txt`);
     });
     const sheet = h("section", { class: "interactive-sheet", "aria-label": `Worksheet: ${data.title}` },
       h("p", { class: "interactive-title" }, "Worksheet"), guess.field, judged, saw.field,
-      h("p", {}, data.task.question), task, why.field, h("div", { class: "interactive-buttons" }, save));
+      h("p", {}, data.task.question), task, why.field, h("div", { class: "interactive-buttons" }, keeping));
 
     // -- running ------------------------------------------------------------------------------------
 
@@ -156,7 +148,7 @@
     function paint(rows) {
       const log = data.x.log ? Math.log : (x) => x, [from, to] = [data.x.values[0], data.x.values.at(-1)].map(log), known = reference(data, now);
       const x = (value) => `${LEFT + (to > from ? (WIDE * (log(value) - from)) / (to - from) : WIDE / 2)}%`;
-      const most = Math.max(...rows.map((row) => row.value + 2 * row.mcse).filter(Number.isFinite), known ? 1.1 * known : 0, 0.01);
+      const most = Math.max(...rows.map((row) => row.value + 2 * row.mcse).filter(Number.isFinite), known ? 1.1 * known : rows.length ? 0 : 1, 0.01);
       // where all coverages are high, the axis begins at one half
       const least = Math.min(...rows.map((row) => row.value - 2 * row.mcse).filter(Number.isFinite)), floor = least > 0.55 && Number.isFinite(least) ? 0.5 : 0;
       const limit = Math.min(1, most * 1.05), y = (value) => BASE - ((BASE - TOP) * (Math.min(value, limit) - floor)) / (limit - floor);

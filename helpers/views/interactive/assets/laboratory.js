@@ -1,7 +1,7 @@
 /* The laboratory: sliders set the truth, studies are drawn and pooled at once. */
 (() => {
   "use strict";
-  const { h, s, number, percent, count, between, input, select, button, announcer, run } = window.interactive;
+  const { h, s, number, percent, count, between, select, slider, results, button, announcer, run } = window.interactive;
   const { draw, pool, wilson, expit, logit } = window.interactive.statistics;
 
   const ROW = 11, HEAD = 26, FOOT = 50;
@@ -11,23 +11,14 @@
     const status = announcer(panel);
     const sizes = data.ranges.size;
 
-    function slider(key, label, [min, max], step, read, print) {
-      const id = `${data.name}-slider-${key}`;
-      const shown = h("output", { for: id });
-      const range = input({ type: "range", id, min, max, step, oninput: () => { now[key] = read(Number(range.value)); update(); } });
-      const set = () => {
-        range.value = key === "size" ? sizes.indexOf(now.size) : now[key];
-        shown.textContent = print(now[key]);
-        range.setAttribute("aria-valuetext", print(now[key]));
-      };
-      return { set, field: h("div", { class: "interactive-slider" }, h("label", { for: id }, label), shown, range) };
-    }
-    const plain = (x) => x;
+    const setting = (key, label, [min, max], step, print, steps) => slider(
+      `${data.name}-slider-${key}`, label, { min, max, step }, (at) => { now[key] = steps ? steps[at] : at; update(); },
+      () => (steps ? steps.indexOf(now[key]) : now[key]), () => print(now[key]));
     const sliders = [
-      slider("tau", "True spread τ (logits)", data.ranges.tau, 0.05, plain, (x) => number(x)),
-      slider("studies", "Studies", data.ranges.studies, 1, plain, String),
-      slider("size", "Patients in a typical study", [0, sizes.length - 1], 1, (i) => sizes[i], count),
-      slider("rate", "True event rate", data.ranges.rate, 0.01, plain, (x) => percent(x, 0)),
+      setting("tau", "True spread τ (logits)", data.ranges.tau, 0.05, (x) => number(x)),
+      setting("studies", "Studies", data.ranges.studies, 1, String),
+      setting("size", "Patients in a typical study", [0, sizes.length - 1], 1, count, sizes),
+      setting("rate", "True event rate", data.ranges.rate, 0.01, (x) => percent(x, 0)),
     ];
     const method = select("Estimator of τ²", [["DL", "DerSimonian-Laird"], ["PM", "Paule-Mandel"]], (name) => { now.method = name; update(); });
     const again = button("Draw again", () => { now.seed += 1; update(); });
@@ -40,12 +31,7 @@
       for (const one of sliders) one.set();
     }
 
-    const results = {};
-    const list = h("dl", { class: "interactive-results" });
-    for (const [key, label] of [["Q", "Q"], ["I2", "I²"], ["tau", "τ estimated"], ["pooled", "Pooled rate"], ["prediction", "Prediction interval"], ["truth", "95% of true rates"]]) {
-      results[key] = h("dd", { "data-result": key });
-      list.append(h("div", {}, h("dt", {}, label), results[key]));
-    }
+    const { cells, list } = results({ Q: "Q", I2: "I²", tau: "τ estimated", pooled: "Pooled rate", prediction: "Prediction interval", truth: "95% of true rates" });
     const canvas = s("svg", { class: "interactive-drawing", role: "img", "aria-label": "Drawn studies" });
 
     function ticks(limit) {
@@ -86,15 +72,15 @@
       const drawn = draw(now), fit = pool(drawn.events, drawn.n, now.method, data.t);
       const expected = fit.k < data.prediction ? null : fit.prediction;
       const middle = logit(now.rate), truth = [expit(middle - data.z * now.tau), expit(middle + data.z * now.tau)];
-      results.Q.textContent = `${number(fit.Q, 1)} on ${fit.df} df, ${fit.p < 0.001 ? "p < 0.001" : `p = ${number(fit.p, 3)}`}`;
-      results.I2.textContent = percent(fit.I2 / 100, 0);
-      results.tau.textContent = number(Math.sqrt(fit.tau2));
-      results.pooled.textContent = `${percent(fit.estimate)} (95%\u00a0CI ${between(...fit.ci)})`;
-      results.prediction.textContent = expected ? between(...expected) : `none shown below ${data.prediction} studies`;
-      results.truth.textContent = now.tau === 0 ? `all ${percent(now.rate)}` : between(...truth);
+      cells.Q.textContent = `${number(fit.Q, 1)} on ${fit.df} df, ${fit.p < 0.001 ? "p < 0.001" : `p = ${number(fit.p, 3)}`}`;
+      cells.I2.textContent = percent(fit.I2 / 100, 0);
+      cells.tau.textContent = number(Math.sqrt(fit.tau2));
+      cells.pooled.textContent = `${percent(fit.estimate)} (95%\u00a0CI ${between(...fit.ci)})`;
+      cells.prediction.textContent = expected ? between(...expected) : `none shown below ${data.prediction} studies`;
+      cells.truth.textContent = now.tau === 0 ? `all ${percent(now.rate)}` : between(...truth);
       paint(drawn, fit, expected, truth);
-      const said = `I² ${results.I2.textContent}, Q ${results.Q.textContent}, prediction interval ${results.prediction.textContent}`;
-      canvas.setAttribute("aria-label", `${fit.k} drawn studies with their intervals. ${said}; true rates ${results.truth.textContent}.`);
+      const said = `I² ${cells.I2.textContent}, Q ${cells.Q.textContent}, prediction interval ${cells.prediction.textContent}`;
+      canvas.setAttribute("aria-label", `${fit.k} drawn studies with their intervals. ${said}; true rates ${cells.truth.textContent}.`);
       status.say(said);
     }
     panel.append(

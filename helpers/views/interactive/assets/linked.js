@@ -77,7 +77,8 @@
       const ends = [0, 1].map((axis) => {
         const all = placed.map(({ at }) => at[axis]), fixed = kind.from()[axis];
         const low = fixed ?? Math.min(...all), high = Math.max(...all), gap = 0.06 * (high - low || 1);
-        return [fixed === null ? low - gap : fixed, high + gap];
+        // a mark at zero hides no number of the axis; a funnel ends in its point
+        return [fixed === null || !kind.rates ? low - gap : fixed, high + gap];
       });
       const inner = [width - BOX.left - BOX.right, HEIGHT - BOX.top - BOX.bottom];
       const share = (axis, value) => (value - ends[axis][0]) / (ends[axis][1] - ends[axis][0]);

@@ -1,7 +1,7 @@
 /* What a reader takes away: the picture as SVG or PNG, the table as CSV, as they are now. */
 (() => {
   "use strict";
-  const { s, h, hundredths, count } = window.interactive;
+  const { s, h, hundredths, count, save } = window.interactive;
 
   const ROW = 18, HEAD = 46, NAME = 190, NUMBERS = 250, WIDTH = 900;
 
@@ -61,12 +61,6 @@
     }
     const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height, "font-family": "Source Sans 3, Segoe UI, Roboto, sans-serif", "font-size": 12.5 }, ...parts);
     return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(svg)}`;
-  }
-
-  function save(blob, name) {
-    const address = URL.createObjectURL(blob);
-    h("a", { href: address, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 10000);
   }
 
   function png(view, name) {

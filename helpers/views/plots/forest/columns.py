@@ -12,7 +12,7 @@ from ...subject import Subject
 from .. import style
 from ..frame import Axes, Figure, figure_of
 from ..frame import size_of as size_of_figure
-from ..lettering import fit_text, measure
+from ..lettering import GROUND, fit_text, measure
 from .layouts import BOOK, Cell, Layout
 from .rows import RATINGS, Row, printed_size, size_of
 
@@ -302,14 +302,15 @@ def write_above(
             begin = 16.0
             ax.plot([7], [y], "s", color=row.colour.light, ms=9, transform=where, clip_on=False)
         value = _estimate(row, whole, layout, subject)
+        if row.kind == "note" and not np.isnan(row.events):
+            value = printed_size(row.events)  # a total, which has a column in the wide form
         room = right - begin - (measure(figure, value, bold=bold) + GAP / 2 if value else 0.0)
         label = f"{row.label}: {row.reason}" if row.kind == "excluded" else row.label
         if row.rating:
             disc(ax, begin + 7, y, row.rating, where)
             begin, room = begin + 20, room - 20
-        under = {"fc": style.SURFACE.light, "ec": "none", "pad": 0.4}  # lines end at the words
         label = fit_text(figure, label, room, bold=bold)
-        ax.text(begin, y, label, ha="left", bbox=under, **look)
+        ax.text(begin, y, label, ha="left", bbox=GROUND | {"pad": 0.4}, **look)
         ax.text(right, y, value, ha="right", **look)
 
 

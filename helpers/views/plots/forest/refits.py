@@ -20,7 +20,7 @@ from ..note import Note, annotate, drawn_of
 from .forest_plot import draw_rows
 from .layouts import BOOK
 from .note import rows_table, shown
-from .rows import NAN, Row, size_of, total
+from .rows import NAN, Row, all_of, size_of, total
 
 LAYOUT = replace(BOOK, heads=BOOK.heads | {"label": "Pooled"}, aside="I², %")
 
@@ -172,7 +172,7 @@ def _forest(
 ) -> Axes:
     shows = "I2" in frame and fit.shows_heterogeneity and not np.isnan(fit.heterogeneity.I2)
     I2 = printing.number(fit.heterogeneity.I2, 0) if shows else ""
-    rows.append(total(fit, "overall", f"All {printing.count(fit.k)}", weight=NAN, aside=I2))
+    rows.append(total(fit, "overall", all_of(fit.k), weight=NAN, aside=I2))
     # Not from zero, as for single studies: the differences are what is to be seen.
     low = float(np.nanmin([*frame["ci_lower"], fit.ci.lower]))
     high = float(np.nanmax([*frame["ci_upper"], fit.ci.upper]))

@@ -101,7 +101,7 @@ def rows_of(
 
 def ending(whole: Any, prediction: bool) -> tuple[list[Row], list[str]]:
     """Lay out the overall estimate and its prediction interval, or say why there is none."""
-    rows = [total(whole, "overall", f"All {printing.count(whole.k)} pooled")]
+    rows = [total(whole, "overall", all_of(whole.k, " pooled"))]
     remarks = []
     # A common effect leaves nothing to predict: every study has the same true value.
     if prediction and whole.model != "common":
@@ -179,6 +179,11 @@ def _excluded(result: Any) -> list[Row]:
         for label, line in fit.studies[~fit.studies["included"]].iterrows()
     ]
     return [Row("heading", "Not pooled", colour=style.QUIET), *rows] if rows else []
+
+
+def all_of(k: int, said: str = "") -> str:
+    """Name the estimate of all studies; one study is not all of anything."""
+    return f"All {printing.count(k)}{said}" if k > 1 else "Pooled"
 
 
 def total(
