@@ -164,6 +164,7 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
     levels = {
         "levels": pool_multilevel(d, cluster="centre", **effects),
         "levels glmm": pool_multilevel(d, cluster="centre", **counts),
+        "levels with a moderator": pool_multilevel(d, "age", cluster="centre", **effects),
         "beta-binomial": pool_beta_binomial(d, **counts),
     }
     for label, level in levels.items():
@@ -172,6 +173,12 @@ def calls(k: int) -> Iterator[tuple[str, Call]]:
         yield f"{label} cumulative", lambda level=level: level.cumulative()
         yield f"{label} gosh", lambda level=level: level.gosh()
         yield f"{label} bootstrap", lambda level=level: level.bootstrap()
+        if not level.core.moderated:
+            null = level.estimate
+            yield (
+                f"{label} permutation_test",
+                lambda level=level, null=null: level.permutation_test(null),
+            )
     regression = meta_regression(d, "entity + age", **effects)
     yield "meta_regression", lambda: meta_regression(d, "entity + age", **effects)
     for test in ("knapp-hartung", "wald"):

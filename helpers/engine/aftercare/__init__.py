@@ -1,9 +1,9 @@
 """What single studies and chance do to a result: deletion, accumulation, subsets, resampling.
 
 Everything takes a result of any model with one mean (inverse variance with any tau2 estimator,
-common effect, GLMM, beta-binomial, three levels) or a meta-regression, and fits its replicates in
-batches; permutation of a meta-regression is its own `permutation_test`. A comparison of groups is
-asked by methods of its own (`helpers.models.subgroup_aftercare`).
+common effect, GLMM, beta-binomial, three levels) or a meta-regression (of three levels too), and
+fits its replicates in batches; permutation of a meta-regression is its own `permutation_test`. A
+comparison of groups is asked by methods of its own (`helpers.models.subgroup_aftercare`).
 """
 
 from __future__ import annotations

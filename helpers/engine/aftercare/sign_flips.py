@@ -250,8 +250,9 @@ def permutation_test(
     signs = _signs(units, draws, seed, what)
     score = model.likelihood
     statistics = _score_statistics if score else _refit_statistics
-    if model.clusters is not None and not score:
-        announce("clusters of effects", len(signs.flips) * (_BATCHES if conf_int else 1), model.k)
+    if model.clusters is not None:
+        fits = (1 if score else len(signs.flips)) * (_BATCHES if conf_int else 1)
+        announce("clusters of counts" if score else "clusters of effects", fits, model.k)
     values, failed = statistics(model, at, signs.flips)
     if not np.isfinite(values[0]):
         raise ConvergenceError("sign-flip test: the observed studies have no fit under the null")

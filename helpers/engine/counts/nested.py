@@ -129,19 +129,7 @@ class NestedCounts:
                     for whole, part in zip(out, found, strict=True):
                         whole[rows] = part
             return out
-        between, within = theta[:, p], theta[:, p + 1]
-        root = np.sqrt(between)
-        eta = theta[:, :p] @ self.X.T
-        mode, scale = self.modes(eta, root, within)
-        z, share = gauss_hermite(outer)
-        u = mode[:, None] + scale[:, None] * z[:, None]  # (r, nodes, clusters)
-        terms = self.terms(eta[:, None] + root[:, None, None] * u[..., self.codes], within, model)
-        height = self.sums(terms.value) - 0.5 * np.square(u) + 0.5 * np.square(z)[:, None]
-        top = height.max(axis=1, keepdims=True)
-        mass = np.exp(height - top) * share[:, None]
-        total = mass.sum(axis=1)
-        value = self.copied(np.log(total * scale) + top[:, 0]).sum(axis=-1)
-        mass /= total[:, None]
+        terms, u, value, mass = self.nodes(theta, outer, model)
         # directions: the columns of X, the cluster's effect (root: u), the variance within
         columns = [*self.X.T, np.ones(len(self.codes))]
         first = np.stack([self.sums(terms.eta * x) for x in columns] + [self.sums(terms.omega)])
@@ -160,7 +148,29 @@ class NestedCounts:
         hessian = np.einsum("abrqj,rqj->rab", second, mass)
         hessian += np.einsum("arqj,brqj->rab", first * mass, first)
         hessian -= np.einsum("arj,brj->rab", self.copied(mean), mean)
-        return value, *_in_variance(gradient, hessian, root, p)
+        value = self.copied(value).sum(axis=-1)
+        return value, *_in_variance(gradient, hessian, np.sqrt(theta[:, p]), p)
+
+    def nodes(
+        self, theta: Array, outer: int, model: NormalVariation
+    ) -> tuple[StudyTerms, Array, Array, Array]:
+        """Terms of cohorts at nodes of the effect of their cluster, and that effect, standardised.
+
+        The others are the log-likelihood of each cluster, shape (r, clusters), and what each node
+        has of it, (r, nodes, clusters).
+        """
+        p = self.X.shape[1]
+        root, within = np.sqrt(theta[:, p]), theta[:, p + 1]
+        eta = theta[:, :p] @ self.X.T
+        mode, scale = self.modes(eta, root, within)
+        z, share = gauss_hermite(outer)
+        u = mode[:, None] + scale[:, None] * z[:, None]  # (r, nodes, clusters)
+        terms = self.terms(eta[:, None] + root[:, None, None] * u[..., self.codes], within, model)
+        height = self.sums(terms.value) - 0.5 * np.square(u) + 0.5 * np.square(z)[:, None]
+        top = height.max(axis=1, keepdims=True)
+        mass = np.exp(height - top) * share[:, None]
+        total = mass.sum(axis=1)
+        return terms, u, np.log(total * scale) + top[:, 0], mass / total[:, None]
 
     def saturated(self) -> Array:
         """Log-likelihood of the saturated model, shape (1 or r,)."""
@@ -296,7 +306,7 @@ def fit_nested_counts(
 def null_scores(
     events: Array, n: Array, codes: NDArray[np.intp], mu: float, family: Family, quad_points: int
 ) -> Array | None:
-    """Score of each cluster, counted from 0, for the mean at `mu`, up to one factor.
+    """Score of each cluster, counted from 0, for the mean at `mu`.
 
     Both variances are fitted with the mean held there; None where that fit has no maximum.
     """
@@ -305,17 +315,13 @@ def null_scores(
     under = fit_nested_counts(events, n, X, codes, beta=held, **given)
     if not under.converged[0]:
         return None
-    alone = codes == np.arange(int(codes.max()) + 1)[:, None]
     order = np.argsort(codes, kind="stable")
-    problem = NestedCounts(
-        prepare(family, events[None, order], n[None, order]),
-        X[order],
-        alone[:, order].astype(float),
-        codes[order],
-        np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0]),
-    )
-    at = np.tile(np.r_[mu, under.variances[0]], (len(alone), 1))
-    return problem.evaluate(at, under.nodes, NormalVariation(gauss_hermite(quad_points)))[1][:, 0]
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0])
+    studies = prepare(family, events[None, order], n[None, order])
+    problem = NestedCounts(studies, X[order], None, codes[order], starts)
+    at = np.r_[mu, under.variances[0]][None]
+    terms, _, _, mass = problem.nodes(at, under.nodes, NormalVariation(gauss_hermite(quad_points)))
+    return (problem.sums(terms.eta) * mass).sum(axis=1)[0]
 
 
 def _in_variance(gradient: Array, hessian: Array, root: Array, p: int) -> tuple[Array, Array]:
