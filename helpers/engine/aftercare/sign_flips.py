@@ -235,11 +235,11 @@ def permutation_test(
     if model.moderated:
         raise UnsupportedError(
             "a sign-flip test is defined for one pooled effect; this is a meta-regression, whose "
-            "own permutation_test() deals its moderators anew"
+            "own permutation_test() reassigns its moderators at random"
             if model.clusters is None
-            else "a permutation test of moderators deals them anew to the studies, which breaks "
-            "their clusters apart; test them with wald(), or by the intervals of bootstrap(), "
-            "which draws whole clusters"
+            else "a permutation test reassigns moderators to studies at random, which breaks their "
+            "clusters apart; test them with wald(), or by the intervals of bootstrap(), which "
+            "draws whole clusters"
         )
     level = level_of(model.options.level if level is None else level)
     one_of("scale", scale, ("display", "model"))
