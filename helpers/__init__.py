@@ -1,6 +1,6 @@
 """The public door: whatever a chapter, a report, a lesson or a user's own code calls.
 
-Functions stand here by their own names (``from helpers import pool``), rooms by theirs
+Functions are offered here under their own names (``from helpers import pool``), rooms by theirs
 (``from helpers import plots``). Each loads when it is first used, so that ``import helpers`` stays
 fast and the engine needs numpy alone.
 """

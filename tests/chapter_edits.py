@@ -319,6 +319,9 @@ FAULTS = {
     "two prepositions": re.compile(
         r"\b(?:in|for|of|at|from) (?:before|after|above|below|until) \d"
     ),
+    "a percentage before what it counts": re.compile(
+        r"\d of [\d,]+ \([<>]?[\d.]+%\) (?:of\b|\w*deaths)"
+    ),
     "a ratio of one as news": re.compile(r"\b1\.0+ times\b"),
     "a thousand twice": re.compile(r"per.1,000 (?:in|of|per).1,000"),
     "an identifier": re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b|\bknapp-hartung(?:-\w+)?\b|\bglmm\b"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,20 @@ REFUSED = {
     ),
 }
 
+#: What docstrings, which the reference prints, say in no better English -> what to write. Words of
+#: programming ("a frame that holds columns") are at home there.
+REFUSED_IN_DOCSTRINGS = {
+    r"(?:intervals?|limits|likelihood) (?:therefore )?holds?(?! fixed)": "contains",
+    r"holds? (?:the true|at least|for all (?:causes|cells))": "contains, is valid for",
+    r"JSON can hold|Table that holds": "can represent, table with",
+    r"(?:what|dash|labels?|names?|default) stands?": "is, follows, is printed",
+    r"stands? (?:still|twice|where others)": "no longer changes, occurs twice, takes the place of",
+    r"goes? (?:together|blind)|turned back": "can be combined, loses power, back-transformed",
+    r"(?:mean|median|average)\*?(?: proportion| rate)? over (?:the )?(?:studies|cohorts)": "across",
+    r"one (?:row|line|column|question|function|number) an? \w+": "per, or for each",
+    r"(?:level|value) that is none": "invalid",
+}
+
 NUMBER = re.compile(r"(?<![\w.])[+−-]?\d[\d,.  ]*(?:\s?%)?")
 COUNTED = (
     r"(?:non-?relapse\s+|real-world\s+|clinical\s+)?"
@@ -114,10 +129,10 @@ CITES = re.compile(r"\{cite(?::\w+)?\}`[^`]+`")
 SENTENCE = re.compile(r"(?<=[.!?:])\s+(?=[A-Z{*\[])|\n\s*\n|\n\s*[-*|]\s")
 
 
-def refused(text: str) -> list[str]:
+def refused(text: str, words: Iterable[str] = REFUSED) -> list[str]:
     """Give the words of a text that no journal prints, as they stand in the list."""
     flat = " ".join(text.split())
-    return [word for word in REFUSED if re.search(rf"\b(?:{word})\b", flat, re.IGNORECASE)]
+    return [word for word in words if re.search(rf"\b(?:{word})\b", flat, re.IGNORECASE)]
 
 
 def texts(value: object) -> list[str]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prose_check import REFUSED, refused, texts
+from prose_check import REFUSED, REFUSED_IN_DOCSTRINGS, refused, texts
 
 from helpers import printing
 from helpers.errors import MetaAnalysisError
@@ -228,9 +228,9 @@ def test_a_part_of_a_known_number_is_never_no_of_it(part, total, text):
 
 
 @pytest.mark.parametrize("level", ["before 2020", "2020 or later", "above 13.3 months", "no trial"])
-def test_a_group_that_cannot_follow_in_stands_in_quotes(level):
-    assert printing.within(level) == f"in the group “{level}”"
-    assert printing.within("LBCL") == "in LBCL"
+def test_a_group_that_reads_as_no_name_is_in_quotes(level):
+    assert printing.for_group(level) == f"for the group “{level}”"
+    assert printing.for_group("LBCL") == "for LBCL"
 
 
 def test_a_ratio_that_prints_as_one_is_no_multiple():
@@ -291,6 +291,35 @@ def test_no_generated_sentence_has_a_word_that_no_journal_prints():
     ]
     assert len(said) > 200
     assert found == []
+
+
+def docstrings(source: str) -> list[str]:
+    """Docstrings of a module, its classes and its functions."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    every = (
+        ast.get_docstring(one) for one in ast.walk(ast.parse(source)) if isinstance(one, kinds)
+    )
+    return [one for one in every if one]
+
+
+def test_no_docstring_has_a_turn_that_the_reference_should_not_print():
+    said = {path: docstrings(path.read_text("utf-8")) for path in sorted(HELPERS.rglob("*.py"))}
+    found = [
+        f"{path.relative_to(HELPERS)}: {text.splitlines()[0]!r}: {REFUSED_IN_DOCSTRINGS[word]}"
+        for path, every in said.items()
+        for text in every
+        for word in refused(text, REFUSED_IN_DOCSTRINGS)
+    ]
+    assert sum(map(len, said.values())) > 2000
+    assert found == []
+
+
+def test_a_turn_is_seen_across_lines_and_words_of_programming_are_not():
+    source = (
+        'def f():\n    """Limits.\n\n    The interval\n    holds zero, one row a study.\n    """\n'
+    )
+    assert len(refused(docstrings(source)[0], REFUSED_IN_DOCSTRINGS)) == 2
+    assert refused("`values` holds arrays; a row stands for a study.", REFUSED_IN_DOCSTRINGS) == []
 
 
 def test_a_refused_word_is_seen_where_it_is_said_and_not_where_it_is_thought():

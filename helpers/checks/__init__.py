@@ -1,1 +1,1 @@
-"""Does a result hold? Small-study effects, all defensible analyses, simulation."""
+"""Is a result robust? Small-study effects, all defensible analyses, simulation."""

@@ -1,7 +1,7 @@
 """What measures and intervals of one proportion do, computed exactly from the binomial.
 
-With n patients there are n + 1 possible results. Every statement here (how often an interval holds
-the true value, how much an effect varies) is a sum over them, weighted by their binomial
+With n patients there are n + 1 possible results. Every statement here (how often an interval
+contains the true value, how much an effect varies) is a sum over them, weighted by their binomial
 probabilities: no simulation, no large-sample formula (Brown, Cai and DasGupta 2001,
 doi:10.1214/ss/1009213286).
 """
@@ -32,7 +32,7 @@ def without_events(data: pd.DataFrame, *, events: str, n: str) -> pd.DataFrame:
     Parameters
     ----------
     data : DataFrame
-        One row a study.
+        One row per study.
     events, n : str
         Its columns.
 
@@ -116,7 +116,7 @@ def _checked(n: int, p: ArrayLike) -> Array:
 def exact_coverage(
     n: int, p: ArrayLike, intervals: Iterable[str] = tuple(INTERVALS), level: float = LEVEL
 ) -> pd.DataFrame:
-    """Probability that each interval holds the true proportion.
+    """Probability that each interval contains the true proportion.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def _proportion(name: str) -> Measure:
 
 
 def back_transforms(fit: PoolResult, sizes: dict[str, Any] | None = None) -> pd.DataFrame:
-    """One pooled double arcsine, turned back with several sample sizes.
+    """One pooled double arcsine, back-transformed with several sample sizes.
 
     Parameters
     ----------

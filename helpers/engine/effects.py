@@ -373,7 +373,7 @@ def get_measure(name: str) -> Measure:
 
 
 def effective_size(size: ArrayLike, se: float, rule: str, kind: str = "proportion") -> float:
-    """Sample size at which a pooled Freeman-Tukey value is turned back.
+    """Sample size at which a pooled Freeman-Tukey value is back-transformed.
 
     Parameters
     ----------

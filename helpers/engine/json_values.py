@@ -1,4 +1,4 @@
-"""Results as values that JSON can hold: the one home of every ``to_dict()``."""
+"""Results as values that JSON can represent: the one home of every ``to_dict()``."""
 
 from __future__ import annotations
 

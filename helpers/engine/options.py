@@ -114,7 +114,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 class Options:
     """Every choice behind a result, so that it can be made again on other studies.
 
-    `resolve` makes them; no default stands here.
+    `resolve` makes them and knows the defaults.
     """
 
     #: As in `helpers.pool`
@@ -213,7 +213,7 @@ def default_ci_method(model: str, df: int, known: tuple[str, ...] | None = None)
     """`default_ci_methods` for one set of studies, of a model that knows these intervals.
 
     A model with several levels knows no scale factor of Knapp and Hartung; of it the t
-    distribution is left. Tests of coefficients go with their intervals.
+    distribution is left. Tests of coefficients follow their intervals.
     """
     name = str(default_ci_methods(model, df)[()])
     return name if known is None or name in known else "t"
@@ -259,7 +259,7 @@ def resolve(
     counts: bool = True,
     tau2: float | None = None,
 ) -> Options:
-    """Complete the choices of a call and refuse those that do not go together.
+    """Complete the choices of a call and refuse those that cannot be combined.
 
     Without a named interval it is that of many studies; `Options.for_studies` decides it for a
     number of studies. `counts`: whether counts are given, not effects.

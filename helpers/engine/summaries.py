@@ -46,8 +46,8 @@ class Heterogeneity(Shown):
     also for the GLMM (typical variance of the same measure with its zero-cell rule).
     Common effect: I2 = max(0, 100 (Q - df)/Q) and H2 = Q/df.
 
-    The Wald test goes blind where events are few, which is where a likelihood model is chosen: of
-    3/40, 0/25, 11/130, 5/60, 0/20, 0/31 and 0/44 it sees three studies.
+    The Wald test loses its power where events are few, which is where a likelihood model is
+    chosen: of 3/40, 0/25, 11/130, 5/60, 0/20, 0/31 and 0/44 it uses three studies.
 
     Examples
     --------

@@ -206,7 +206,7 @@ def _advice(header: Sequence[str], lacking: Sequence[str], options: bool) -> Ite
 
 
 def _layout_advice(sheet: Sheet, lacking: Sequence[str]) -> Iterator[str]:
-    """Say how a table is to be turned or its header written where the names stand elsewhere."""
+    """Say how a table is to be turned or its header written where the names are elsewhere."""
     known = {name for role in lacking for name in names()[role]}
     below = [str(cell) for cell in next(iter(sheet.cells), ()) if str(cell).strip()]
     beside = {plain_name(str(record[0])) for record in sheet.cells}

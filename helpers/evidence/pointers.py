@@ -43,7 +43,7 @@ def remarks(
     lopsided: Sequence[int] = (),
     groups: Sequence[str | None] = (),
 ) -> tuple[Remark, ...]:
-    """Point out rows that are sums, names that stand twice, and units that are not likely.
+    """Point out rows that are sums, labels that occur twice, and units that are not likely.
 
     Parameters
     ----------

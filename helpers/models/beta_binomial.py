@@ -4,7 +4,7 @@ Both let the true proportion differ between studies; the GLMM draws its logit fr
 distribution, the beta-binomial the proportion itself from a beta distribution. Which of the two
 is right cannot be seen from a few dozen studies, so a conclusion that needs one of them is weak.
 
-The pooled estimate here is the *mean* proportion over studies; the GLMM's is the *median*, which
+The pooled estimate here is the *mean* proportion across studies; the GLMM's is the *median*, which
 is smaller where proportions are small and differ (Skellam 1948,
 doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820).
 """
@@ -65,7 +65,7 @@ class BetaBinomialResult(Pooled):
 
     @property
     def estimate(self) -> float:
-        """Mean proportion over studies."""
+        """Mean proportion across studies."""
         return float(expit(self.mu))
 
     @property
@@ -75,7 +75,7 @@ class BetaBinomialResult(Pooled):
 
     @property
     def mean_estimate(self) -> float:
-        """Mean proportion over studies: in this model the estimate itself."""
+        """Mean proportion across studies: in this model the estimate itself."""
         return self.estimate
 
     def mean_conf_int(
@@ -93,7 +93,7 @@ class BetaBinomialResult(Pooled):
         Raises
         ------
         UnsupportedError
-            Another method, or a level that is none.
+            Another method, or an impossible level.
         MetaAnalysisError
             The profile likelihood does not bound the mean at this level.
 
@@ -127,7 +127,7 @@ class BetaBinomialResult(Pooled):
         On the logit scale the distance of each limit from the mean is the root of the summed
         squares of two: that of the quantile of the fitted beta distribution, and that of the
         confidence limit of the mean (variance estimates recovered from confidence limits, Zou and
-        Donner 2008, doi:10.1002/sim.3095). The interval therefore holds `ci` at its level; the
+        Donner 2008, doi:10.1002/sim.3095). The interval therefore contains `ci` at its level; the
         correlation is taken as known.
 
         Raises
@@ -166,7 +166,7 @@ class BetaBinomialResult(Pooled):
 
     @property
     def tau2(self) -> float:
-        """What stands where other models have a between-study variance: `rho`."""
+        """In place of a between-study variance: `rho`."""
         return self.rho
 
     @property

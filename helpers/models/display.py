@@ -131,7 +131,7 @@ def _mean(fit: PoolResult) -> tuple[float, Interval]:
 
 
 def plain_dict(fit: PoolResult) -> dict[str, Any]:
-    """Collect everything that JSON can hold (see `PoolResult.to_dict`)."""
+    """Collect everything that JSON can represent (see `PoolResult.to_dict`)."""
     limits, model_limits = fit.ci, fit.conf_int(scale="model")
     mean, mean_limits = _mean(fit)
     columns = {"study": fit.data.labels, **studies_columns(fit)}
@@ -159,7 +159,7 @@ def shrunken_estimates(fit: PoolResult) -> pd.DataFrame:
     """Estimate each study's true effect: (1 - B) yi + B mu with B = vi / (vi + tau2).
 
     The nearer to the mean the less the study knows (Morris 1983, doi:10.2307/2287098); in the GLMM
-    the mean of its true logit (log rate) given its counts, by quadrature. One row a study
+    the mean of its true logit (log rate) given its counts, by quadrature. One row per study
     (excluded ones too, without values) with `yi` (its own effect), `mu` and `se`
     (shrunken effect and its standard error, model scale), `estimate`, `ci_lower`, `ci_upper`
     (display scale), `shrinkage` (percent of the way to the mean: 100 vi / (vi + tau2), and in the

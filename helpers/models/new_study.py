@@ -4,7 +4,7 @@ True effects are normal with mean :math:`\mu` and variance :math:`\tau^2`; the s
 a bound b is :math:`\Phi(z)` with :math:`z = (\mu - b)/\tau` (Mathur and VanderWeele 2019,
 doi:10.1002/sim.8057). Intervals: "delta" carries the joint covariance of mu and tau over to z,
 where their article carries it over to the share itself; on that scale the interval misses too
-often where the share is small (`tests` simulate both). "profile" holds the shares of all pairs
+often where the share is small (`tests` simulate both). "profile" contains the shares of all pairs
 (mu, tau2) whose likelihood is high enough (`helpers.models.pooled_intervals`), and is defined at
 tau2 = 0 as well, where the share is 0 or 1.
 

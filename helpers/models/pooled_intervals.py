@@ -4,7 +4,7 @@ I2 and H2 rise with tau2 at a fixed typical sampling variance, so that the limit
 theirs (Viechtbauer 2007, doi:10.1002/sim.2514; Higgins and Thompson 2002, doi:10.1002/sim.1186).
 
 A function of both parameters (the mean across studies, the probability of a new study beyond a
-bound) has the profile-likelihood interval that holds its values at all pairs (mu, tau2) whose
+bound) has the profile-likelihood interval that contains its values at all pairs (mu, tau2) whose
 likelihood is high enough (Hardy and Thompson 1996,
 doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A). The function has to rise (or
 fall) with mu at every tau.

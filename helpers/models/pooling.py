@@ -47,7 +47,7 @@ def pool(
     Parameters
     ----------
     data : DataFrame, optional
-        Table that holds the columns named below; leave it out to pass arrays.
+        Table with the columns named below; leave it out to pass arrays.
     events : str or array_like
         Events: whole numbers of at least 0.
     n : str or array_like
@@ -78,7 +78,7 @@ def pool(
     method : {"inverse-variance", "likelihood"}, optional
         How a common effect is estimated: by inverse variance (default), or as the maximum
         likelihood of the summed counts, which is the GLMM with tau2 = 0 and is what the
-        "common effect" columns of a GLMM analysis usually hold.
+        "common effect" columns of a GLMM analysis usually contain.
     tau2_method : str, optional
         One of `helpers.engine.options.TAU2_METHODS` for model "random"; default "REML".
     tau2 : float, optional
@@ -103,7 +103,7 @@ def pool(
     MetaAnalysisError
         Impossible values, all listed with study and column, or no study left.
     UnsupportedError
-        Options that do not exist or do not go together.
+        Options that do not exist or cannot be combined.
 
     Examples
     --------

@@ -11,8 +11,8 @@ above, where the inverse logit is steep in Z, over a logistic variable L, since
 :math:`E\,\text{expit}(\mu + \tau Z) = P(L < \mu + \tau Z) = E\,\Phi\{(\mu - L)/\tau\}`.
 
 Intervals: "delta" carries the joint covariance of mu and tau over to the logit (logarithm) of the
-mean; "profile" holds the means of all pairs (mu, tau2) whose likelihood is high enough (Hardy and
-Thompson 1996, doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A).
+mean; "profile" contains the means of all pairs (mu, tau2) whose likelihood is high enough (Hardy
+and Thompson 1996, doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Profile likelihood as a curve: how fast a fit gets worse as one parameter is held elsewhere.
 
-The interval of a profile likelihood holds the values at which the log-likelihood, maximised over
+The interval of a profile likelihood contains the values at which the log-likelihood, maximised over
 everything else, lies at most half a chi-squared quantile below its maximum (Hardy and Thompson
 1996, doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A; with a restricted
 likelihood Viechtbauer 2007, doi:10.1002/sim.2514).

@@ -140,7 +140,7 @@ def pool_rates(
     Parameters
     ----------
     data : DataFrame, optional
-        Table that holds the columns; leave it out to pass arrays.
+        Table with the columns; leave it out to pass arrays.
     events, n, follow_up : str or array_like
         Events, patients, and median follow-up in months. Studies without follow-up are excluded
         and stay visible with the reason.

@@ -84,7 +84,7 @@ def meta_regression(
     ----------------
     measure : str, optional
         Effect measure; default "logit" for counts, "effect" for `yi` and `vi`. With `yi` and `vi`
-        it says how predictions are turned back.
+        it says how predictions are back-transformed.
     model : {"glmm", "random", "common"}, optional
         GLMM (binomial with logit link, or Poisson with log link for rates), mixed-effects model
         by inverse variance, or no residual between-study variance. Default as in

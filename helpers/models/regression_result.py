@@ -403,7 +403,7 @@ class RegressionResult(Coefficients, Diagnosed):
         return pd.DataFrame([row], index=pd.Index([self.formula], name="formula"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that JSON can hold; missing values are None."""
+        """Everything that JSON can represent; missing values are None."""
         return plain(
             {
                 **picked(self, "formula measure model tau2_method ci_method robust level"),

@@ -403,7 +403,7 @@ class PoolResult(Pooled):
         return pd.DataFrame([self.row()], index=pd.Index([self.model], name="model"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that JSON can hold; missing values are None."""
+        """Everything that JSON can represent; missing values are None."""
         return plain_dict(self)
 
     def methods(self) -> Methods:

@@ -45,7 +45,7 @@ def subgroups(
     Parameters
     ----------
     data : DataFrame, optional
-        Table that holds the columns; leave it out to pass arrays.
+        Table with the columns; leave it out to pass arrays.
     by : str, array_like or list of str
         Grouping column. Ordered or unordered categories keep their order (empty ones are
         dropped); other values come in order of appearance. Studies without a group are left
@@ -89,7 +89,7 @@ def subgroups(
     MetaAnalysisError
         Fewer than two groups, or a problem with the data.
     UnsupportedError
-        Options that do not go together.
+        Options that cannot be combined.
 
     Examples
     --------

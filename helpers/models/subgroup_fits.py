@@ -28,7 +28,7 @@ groups, the p-value is too large (conservative) with many studies: the statistic
 mixture of chi-squared variables with fewer degrees of freedom (Self and Liang 1987,
 doi:10.1080/01621459.1987.10478472). The variance of a group of one study is at zero whatever
 its true value: it is counted as well (else the models would not be nested), but the
-chi-squared distribution does not hold for that group's share in it, not even with many studies
+chi-squared distribution is not valid for that group's share in it, not even with many studies
 elsewhere. Cautions on the test say where this is so.
 """
 

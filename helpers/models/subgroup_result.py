@@ -505,7 +505,7 @@ class SubgroupResult(Shown):
         return pd.DataFrame(rows, index=pd.Index(list(self.groups), name=self.by))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that JSON can hold, the calibrated test included; missing values are None."""
+        """All that JSON can represent, the calibrated test included; missing values are None."""
         calibrated = self.calibrated_test() if self.test.df else None
         return plain(
             picked(self, "by group_tau2 groups overall test")

@@ -54,6 +54,7 @@ from .words import NAMED as NAMED
 from .words import (
     capital,
     counted,
+    for_group,
     left_out,
     listing,
     lower,
@@ -62,7 +63,6 @@ from .words import (
     some_of,
     studies,
     times,
-    within,
     word,
 )
 
@@ -79,6 +79,7 @@ __all__ = [
     "digits_text",
     "estimate",
     "factor_of",
+    "for_group",
     "interval",
     "left_out",
     "legal",
@@ -106,6 +107,5 @@ __all__ = [
     "unit_heading",
     "value",
     "value_range",
-    "within",
     "word",
 ]

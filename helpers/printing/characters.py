@@ -9,7 +9,7 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U001
 
 
 def legal(text: str) -> str:
-    r"""Replace the characters that pictures and pages cannot hold by the sign for such.
+    r"""Replace the characters that pictures and pages cannot contain with the sign for them.
 
     Examples
     --------

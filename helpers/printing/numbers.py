@@ -173,7 +173,7 @@ def p_value(p: float, symbol: str = "p") -> str:
     p : float
         Between 0 and 1.
     symbol : str
-        What stands before it; "" prints the value alone (with its sign at the ends).
+        What precedes it; "" prints the value alone (with its sign at the ends).
 
     Examples
     --------

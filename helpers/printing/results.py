@@ -221,7 +221,7 @@ def heterogeneity(fit: Any, many: str = "studies") -> str:
     if fit.k < 2:
         raise MetaAnalysisError("heterogeneity() needs at least two studies; there is one")
     share_ = percent(found.I2 / 100, 0)
-    meaning = "I², the share of the variation that is not chance, is"
+    meaning = "I², the share of the variation that is not due to chance, is"
     if found.p >= 1.0 - fit.level:
         return (
             f"The test does not show that the {many} differ by more than chance explains "

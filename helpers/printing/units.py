@@ -63,19 +63,24 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{printed(exact, digits)}%"
 
 
-def share(part: float, whole: float, digits: int | None = None) -> str:
+def share(part: float, whole: float, digits: int | None = None, noun: str = "") -> str:
     """Print counts with their percentage: one decimal, and two digits below 0.1%.
+
+    `noun` is what is counted, in the plural; it belongs before the percentage.
 
     Examples
     --------
     >>> share(574, 7604), share(47, 177413)
     ('574 of 7,604 (7.5%)', '47 of 177,413 (0.026%)')
+    >>> share(292, 574, noun="nonrelapse deaths")
+    '292 of 574 nonrelapse deaths (50.9%)'
     """
     if whole <= 0 or not 0 <= part <= whole:
         raise MetaAnalysisError(f"share() needs 0 <= part <= whole, not {part!r} of {whole!r}")
     if digits is None:
         digits = places(part / whole) if part / whole < 0.001 else 1
-    return f"{count(part)} of {count(whole)} ({percent(part / whole, digits)})"
+    named = f"{count(whole)} {noun}" if noun else count(whole)
+    return f"{count(part)} of {named} ({percent(part / whole, digits)})"
 
 
 def per_1000(value: float, digits: int = 0) -> str:
@@ -199,7 +204,7 @@ def percent_range(bounds: Sequence[float], digits: int | None = None) -> str:
 
 
 def unit_heading(unit: Unit, space: str = HARD) -> str:
-    r"""Give what stands behind the name of a quantity whose values are printed without a unit.
+    r"""Give what follows the name of a quantity whose values are printed without a unit.
 
     Examples
     --------
@@ -219,7 +224,7 @@ def factor_of(unit: Unit) -> int:
 
 
 def value(amount: float, unit: Unit, digits: int, *, bare: bool = False) -> str:
-    r"""Print one value in a unit; bare where the unit stands in a heading.
+    r"""Print one value in a unit; bare where the unit is in a heading.
 
     Examples
     --------

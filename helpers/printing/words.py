@@ -179,7 +179,7 @@ def left_out(reasons: Iterable[str], noun: str = "study", plural: str = "studies
     Parameters
     ----------
     reasons : iterable of str
-        One a row; an empty one stands for a row that takes part.
+        One per row; an empty one means that the row takes part.
     noun, plural : str
         What a row is.
 
@@ -200,20 +200,20 @@ def left_out(reasons: Iterable[str], noun: str = "study", plural: str = "studies
     return f"{counted(len(given), noun, plural).capitalize()} {verb} left out ({why})."
 
 
-def within(level: Any) -> str:
-    """Print where something was seen: the name of a group after "in", where it can stand there.
+def for_group(level: Any) -> str:
+    """Print "for" and the name of a group, in quotes where it would not read as a name.
 
     Examples
     --------
-    >>> within("MCL"), within("before 2020"), within("13.3 months or less")
-    ('in MCL', 'in the group “before 2020”', 'in the group “13.3 months or less”')
+    >>> for_group("MCL"), for_group("before 2020"), for_group("13.3 months or less")
+    ('for MCL', 'for the group “before 2020”', 'for the group “13.3 months or less”')
     """
     text = str(level)
     first = text.casefold()
     stumbles = text[:1].isdigit() or any(
         first == start or first.startswith(f"{start} ") for start in _STARTS
     )
-    return f"in the group “{text}”" if stumbles else f"in {text}"
+    return f"for the group “{text}”" if stumbles else f"for {text}"
 
 
 def listing(items: Iterable[Any], conjunction: str = "and", *, most: int | None = None) -> str:

@@ -136,7 +136,7 @@ def markdown(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Mend what stands outside code and formulas."""
+    """Mend what is outside code and formulas."""
     pieces = re.split(r"(^\$\$$.*?^\$\$$|^```.*?^```$|``[^`]+``)", text, flags=re.S | re.M)
     for at in range(0, len(pieces), 2):
         part = _ROLE.sub(r"`\1`", pieces[at])

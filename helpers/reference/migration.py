@@ -87,7 +87,7 @@ def read_migration(path: str | Path | None = None) -> Migration:
     Parameters
     ----------
     path : str or Path, optional
-        TOML file with ``[versions]``, ``start`` (lines that all our calls suppose) and
+        TOML file with ``[versions]``, ``start`` (lines that all our calls assume) and
         ``[[step]]`` (id, title, package, r, python, note), each with ``[[step.value]]`` (name,
         r, ours: an expression, path, digits). By default the book's own.
 

@@ -115,7 +115,7 @@ class NotComputed:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Results of one table; a part that is None was not asked for or is in `not_computed`."""
+    """Results of one table; a part is None if it was not asked for or is in `not_computed`."""
 
     data: pd.DataFrame = field(repr=False)  # the checked table
     columns: ColumnNames

@@ -1,4 +1,4 @@
-"""Sources in words: the bibliography of the book, one line a source."""
+"""Sources in words: the bibliography of the book, one line per source."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Report:
         return tables.frames(self.analysis)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every result as values that JSON can hold; what is missing is None.
+        """Every result as values that JSON can represent; what is missing is None.
 
         ``results.schema.json``, which stands beside the file, says what each value is.
         """
@@ -274,7 +274,7 @@ def report(
     EvidenceError
         With every bad cell of the table at once.
     MetaAnalysisError
-        Options that do not go together.
+        Options that cannot be combined.
 
     Examples
     --------

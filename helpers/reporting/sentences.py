@@ -236,10 +236,10 @@ def groups(analysis: Analysis, subject: Subject) -> str:
     ordered = ties.ranked(found.groups.items(), key=lambda item: item[1].estimate)
     (low_name, low), (high_name, high) = ordered[0], ordered[-1]
     return (
-        f"The estimate is lowest in {low_name}, {_estimate(low, subject)}, and highest in "
-        f"{high_name}, {_estimate(high, subject)}. {between_verdict(found, subject.studies)} "
-        f"The {subject.studies} were not randomised to their groups, which "
-        "may differ in other ways: the comparison is descriptive."
+        f"The estimate is lowest {printing.for_group(low_name)}, {_estimate(low, subject)}, and "
+        f"highest {printing.for_group(high_name)}, {_estimate(high, subject)}. "
+        f"{between_verdict(found, subject.studies)} The {subject.studies} were not randomised to "
+        "their groups, which may differ in other ways: the comparison is descriptive."
     )
 
 

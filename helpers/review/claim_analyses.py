@@ -88,13 +88,13 @@ def claim_multiverse(
     groups share tau2 and whether deaths are counted per patient or per patient-year.
 
     Left out on purpose: common-effect models (the cohorts differ by more than chance), the raw
-    and the log proportion (their variances go with their estimates, which pulls the mean down),
+    and the log proportion (their variances depend on their estimates, which pulls the mean down),
     and the double arcsine in contrasts (its way back depends on the sizes of each group).
 
     A contrast is shown as the ratio of the two pooled estimates, a scale that all measures share.
     The limits of its interval are those of the model scale, stretched so that the difference
-    there falls on the log ratio: the interval holds 1 exactly when the interval of the model
-    scale holds 0.
+    there falls on the log ratio: the interval contains 1 exactly when the interval of the model
+    scale contains 0.
 
     Causes have no pooled analysis, because they are public as totals alone. "infection" compares
     the deaths from infection with those from the next most frequent specific cause; the choices

@@ -128,25 +128,26 @@ class Finding:
     #: For the true rate of a new, similar cohort; None where tau2 cannot be judged, and for causes,
     #: which are known as totals
     prediction: Interval | None
-    judgements: tuple[Judgement, ...]  # One a domain, in the order of `DOMAINS`
+    judgements: tuple[Judgement, ...]  # One for each domain, in the order of `DOMAINS`
+    level: float = 0.95  # Of both intervals
 
     @property
-    def level(self) -> str:
+    def grade(self) -> str:
         """One of `LEVELS`, after all that could be judged."""
         off = sum(one.down or 0 for one in self.judgements)
         return LEVELS[max(0, len(LEVELS) - 1 - off)]
 
     @property
     def certainty(self) -> str:
-        """The level, "at most" when something could not be judged."""
-        if self.level != LEVELS[0] and any(one.down is None for one in self.judgements):
-            return f"at most {self.level}"
-        return self.level
+        """The grade, "at most" when something could not be judged."""
+        if self.grade != LEVELS[0] and any(one.down is None for one in self.judgements):
+            return f"at most {self.grade}"
+        return self.grade
 
     @property
     def symbols(self) -> str:
-        """The level in the symbols of GRADE, one filled for very low to four for high."""
-        filled = LEVELS.index(self.level) + 1
+        """The grade in the symbols of GRADE, one filled for very low to four for high."""
+        filled = LEVELS.index(self.grade) + 1
         return "\N{CIRCLED PLUS}" * filled + "\N{LARGE CIRCLE}" * (len(LEVELS) - filled)
 
     @property
@@ -160,14 +161,19 @@ class Finding:
         return printing.listing(by) if by else "no domain lowered it"
 
     @property
+    def most(self) -> str:
+        """The level of the prediction interval as a number of cohorts."""
+        return f"{printing.level_text(self.level).removesuffix('%')} of 100"
+
+    @property
     def meaning(self) -> str:
-        """The number in plain words, as certain as its level allows."""
+        """The number in plain words, as certain as its grade allows."""
         _, die = _CAUSES.get(self.outcome, ("", "die"))
-        dies = f"{_HOW[self.level]}{die} without prior relapse or progression"
+        dies = f"{_HOW[self.grade]}{die} without prior relapse or progression"
         said = f"about {_per_1000(self.estimate)} of 1,000 {dies}"
-        said = f"very uncertain: {said}" if self.level == LEVELS[0] else said
+        said = f"very uncertain: {said}" if self.grade == LEVELS[0] else said
         if self.prediction is not None:
-            said += f"; in a new, similar cohort, anywhere from {_range(self.prediction)}"
+            said += f"; in {self.most} new, similar cohorts, {_range(self.prediction)}"
         return f"{printing.capital(said)}."
 
 
@@ -244,7 +250,9 @@ def _pooled(group: str, part: pd.DataFrame) -> Finding:
     )
     size = (fit.k, int(fit.n or 0), deaths)
     rate = fit.mean_estimate
-    return Finding("nonrelapse death", group, *size, rate, ci, new_cohort(fit), judgements)
+    return Finding(
+        "nonrelapse death", group, *size, rate, ci, new_cohort(fit), judgements, fit.level
+    )
 
 
 def _borrowed(found: list[Finding]) -> list[Finding]:
@@ -417,7 +425,7 @@ def _too_few(fit: PoolResult) -> str:
 
 
 def findings_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
-    """Give the summary as guideline panels read it, one row a finding.
+    """Give the summary as guideline panels read it, one row per finding.
 
     Parameters
     ----------
@@ -468,7 +476,7 @@ def _range(bounds: Interval) -> str:
 
 
 def judgements_frame(found: Iterable[Finding] | None = None) -> pd.DataFrame:
-    """Give every judgement with its reason: one row a finding, one column a domain.
+    """Give every judgement with its reason: one row per finding, one column per domain.
 
     Parameters
     ----------

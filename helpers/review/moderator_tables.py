@@ -128,7 +128,7 @@ def regressions_table(overview: pd.DataFrame) -> Table:
         },
         notes=[
             "Cohorts: in parentheses for each coefficient. p: F test of all moderators; permuted: "
-            "the same by permutation; GLMM: F test of Wald type in the binomial GLMM."
+            "the same by permutation; GLMM: Wald-type F test in the binomial GLMM."
         ],
         name="regressions",
     )

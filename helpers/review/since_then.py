@@ -290,7 +290,7 @@ def _missing(value: Any) -> bool:
 
 
 def checks_frame(checks: Iterable[ForecastCheck] | None = None) -> pd.DataFrame:
-    """Give the comparison as a table: one row a report, both methods beside each other."""
+    """Give the comparison as a table: one row per report, both methods beside each other."""
     rows: dict[str, dict[str, Any]] = {}
     for one in check_forecasts() if checks is None else checks:
         row = rows.setdefault(

@@ -1,4 +1,4 @@
-"""What the self-check questions ask about, computed: one function a chapter, its values by name.
+"""What the self-check questions ask about, computed: one function per chapter, its values by name.
 
 The words stand in ``questions.toml``. A value is a text that fills in its name there, a truth value
 that decides between two options, or a `Scale` in which the largest or smallest option is right.

@@ -270,7 +270,7 @@ def coverage_lab(
     draws: int = 400,
     seed: int = 1,
 ) -> pd.DataFrame:
-    """How often three intervals hold the mean logit of binomial studies.
+    """How often three intervals contain the mean logit of binomial studies.
 
     Events are drawn from binomial distributions with normal true logits, in studies whose sizes
     are drawn from those of real cohorts. So what is on trial is the interval together with the

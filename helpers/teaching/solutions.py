@@ -2,7 +2,7 @@
 
 In a notebook a solution is one Markdown cell of its own (``{solution}``), or it begins with a
 heading whose cell has the exercise's label in its metadata (``solution``) and ends before the next
-heading. JupyterLab keeps what stands under such a heading closed.
+heading. JupyterLab keeps what is under such a heading closed.
 """
 
 from __future__ import annotations

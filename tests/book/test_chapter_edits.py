@@ -436,6 +436,8 @@ def test_a_cohort_without_a_source_stands_alone():
         "It was 80 per\u00a01,000 in 1,000.",
         "No of the 13 estimates lie outside.",
         "It is lowest in before 2020 and highest in IL.",
+        "It caused 292 of 574 (50.9%) of the deaths.",
+        "It caused 292 of 574 (50.9%) nonrelapse deaths.",
         "The interval is 1.00 times as wide.",
         "The column nonrelapse_deaths is complete.",
         "The glmm gives more.",

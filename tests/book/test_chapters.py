@@ -63,6 +63,7 @@ def test_no_result_is_typed_into_prose(path):
     [
         "The pooled estimate was 6.8%.",
         "NRM was 6.8% (95% CI 5.8 to 8.0%).",
+        "The bar is the 95% prediction interval.",
         "There were 574 deaths.",
         "The test gave p = 0.026.",
         "Of 7,604 patients most survived.",
@@ -83,7 +84,7 @@ def test_the_prose_check_sees_a_typed_result(sentence):
     "sentence",
     [
         "Published in 2024.",
-        "The bar is the 95% prediction interval.",
+        "A zero count puts the upper 95% confidence limit (two-sided) near three over n.",
         "CD19 and BCMA are targets; CD28 and 4-1BB costimulate.",
         "Call `pool(data, level=0.95)` for it.",
         "```python\nx = 0.068\n```",

@@ -163,7 +163,8 @@ def contradictions(text: str, p: float) -> list[str]:
     found = []
     for sentence in re.split(r"(?<=[.;])\s", text):
         affirms = re.search(
-            r"more (variation |than chance)|beyond chance|not chance|do not share|differ by more",
+            r"more (variation |than chance)|beyond chance|not (due to )?chance|do not share|"
+            r"differ by more",
             sentence,
         )
         defines = "is estimated at" in sentence or "does not show" in sentence

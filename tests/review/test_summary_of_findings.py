@@ -261,4 +261,4 @@ def test_what_lowered_the_certainty_is_named_with_its_levels():
     assert said["evidence"] == "1\xa0cohort, 100\xa0patients, 1\xa0death"
     assert said["meaning"].startswith("About 70 of 1,000 probably die ")
     elsewhere = myeloma_finding(0, 0, 0, 0, 0, prediction=Interval(0.02, 0.2)).meaning
-    assert elsewhere.endswith("; in a new, similar cohort, anywhere from 20 to 200.")
+    assert elsewhere.endswith("; in 95 of 100 new, similar cohorts, 20 to 200.")

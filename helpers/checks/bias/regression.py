@@ -1,7 +1,7 @@
 r"""Regression tests for small-study effects.
 
-All of them fit :math:`y_i = a + b x_i` and test b = 0; they differ in the predictor x (what
-stands for study size), in the weights, and in how they allow for heterogeneity:
+All of them fit :math:`y_i = a + b x_i` and test b = 0; they differ in the predictor x (the measure
+of study size), in the weights, and in how they allow for heterogeneity:
 
 - *multiplicative*: weights :math:`1/v_i`, residual variance :math:`\phi` estimated with
   k - 2 degrees of freedom (t test). With x the standard error this is Egger's test
@@ -14,7 +14,7 @@ stands for study size), in the weights, and in how they allow for heterogeneity:
 :math:`1/x + 1/(n-x)`: at a given n it is *computed from the estimate*. A cohort that by chance
 has few events gets a low logit and a large standard error, so that the two are negatively
 correlated below 50% and a regression of one on the other finds "small-study effects" where
-there are none. The same holds for the raw and the log proportion. Two ways out: a predictor
+there are none. The same is true of the raw and the log proportion. Two ways out: a predictor
 that depends on the size alone (Macaskill 2001, Peters 2006; Hunter et al. 2014 ask for the
 sample size on the axis of funnel plots of proportions), or a scale on which the variance
 depends on the size alone (the arcsine: Rücker, Schwarzer and Carpenter 2008). `arcsine_test`

@@ -96,8 +96,8 @@ def trim_and_fill(
     r"""Estimate how many studies are missing on one side of a funnel plot, and fill them in.
 
     The k0 most extreme effects opposite to `side` are trimmed, the rest is pooled, all effects
-    are ranked by their distance from that estimate, and k0 is estimated again until it stands
-    still. Then the trimmed studies get mirror images. With signed ranks of k studies, T the
+    are ranked by their distance from that estimate, and k0 is estimated again until it no
+    longer changes. Then the trimmed studies get mirror images. With signed ranks of k studies, T the
     sum of ranks above the centre and g the largest rank below it (missing on the left):
 
     .. math::
@@ -246,7 +246,7 @@ def _side(data: FunnelData, model: str) -> str:
 def _iterate(
     y: Array, v: Array, estimator: str, method: str, max_iter: int
 ) -> tuple[int, float, float, float, int]:
-    """Trim until k0 stands still: k0, raw k0, its standard error, centre, rounds."""
+    """Trim until k0 no longer changes: k0, raw k0, its standard error, centre, rounds."""
     k = y.size
     k0 = 0
     for rounds in range(1, max_iter + 1):

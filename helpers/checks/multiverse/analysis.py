@@ -62,7 +62,7 @@ def multiverse(
     Parameters
     ----------
     data : DataFrame, optional
-        Table that holds the columns named below; leave it out to pass arrays.
+        Table with the columns named below; leave it out to pass arrays.
     choices : mapping
         Name -> levels. The options of `helpers.pool` (`measure`, `model`, `method`,
         `tau2_method`, `ci_method`, `quad_points`, `add`, `to`, `back_transform`; with a

@@ -1,4 +1,4 @@
-"""The multiverse of one claim: in how many analyses it holds, and what decides it."""
+"""The multiverse of one claim: how many analyses support it, and what decides it."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def grouped(keys: Sequence[Hashable]) -> Iterator[tuple[Any, Rows]]:
 
 
 def incompatible(options: dict[str, Any], level: float) -> str:
-    """Why options do not go together, in the words of `helpers.pool`; else empty."""
+    """Why options cannot be combined, in the words of `helpers.pool`; else empty."""
     given = {name: v for name, v in options.items() if v is not None and name != "group_tau2"}
     try:
         resolve(**given, level=level)

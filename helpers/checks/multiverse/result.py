@@ -82,7 +82,7 @@ class MultiverseResult(Shown):
         """One row per specification; index "specification", counted from 1.
 
         The choices come first (missing where an option has no role), then the results and
-        `status`: "ok"; "undefined" (the choices do not go together, or nothing is left to
+        `status`: "ok"; "undefined" (the choices cannot be combined, or nothing is left to
         pool); "failed" (no maximum, no bounded interval); with the `reason`. `multiplicity` is
         the number of combinations that amount to the specification.
 
@@ -208,7 +208,7 @@ class MultiverseResult(Shown):
         return influence_table(value[ok], self.grid.codes[ok], self.choices)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that JSON can hold; missing values are None."""
+        """Everything that JSON can represent; missing values are None."""
         influence = self.influence_of_choices() if (self.columns["status"] == "ok").any() else None
         return plain(
             picked(self, "choices level combinations")

@@ -101,7 +101,7 @@ class Records:
         )
 
     def tau2_set(self, method: str, limits: Limits) -> None:
-        """Set of values of tau2 that may be empty (NaN limits): it then holds no value.
+        """Set of values of tau2 that may be empty (NaN limits): it then contains no value.
 
         An empty set is an answer, with a width of zero, and no failure; its share is reported.
         """

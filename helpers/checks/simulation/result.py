@@ -94,7 +94,7 @@ class SimulationResult(Shown):
         return table.iloc[ties.order(table["lowest"], descending=True)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that JSON can hold; missing values are None."""
+        """Everything that JSON can represent; missing values are None."""
         made = {"methods": str(self.methods()), "rows": self.frame().to_dict(orient="records")}
         return plain(picked(self, "draws seed level") | made)
 

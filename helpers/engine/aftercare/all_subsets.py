@@ -168,7 +168,7 @@ class GoshResult(Shown):
         -------
         DataFrame
             Index "component" (from 1, ascending means); columns `share`, `mu`, `sd` (model
-            scale), then one column per study: the share of the component's subsets that hold the
+            scale), then one column per study: the share of the component's subsets that contain the
             study. A study that makes a cloud has shares near 0 and 1.
         """
         best = min(self.mixtures(), key=lambda m: m.bic)

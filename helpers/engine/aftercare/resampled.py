@@ -123,8 +123,8 @@ class BootstrapResult(Shown):
             "bca" needs nonparametric draws, "studentised" is for "mu" and coefficients. Basic
             limits of tau2 and I2 are cut at the ends of their range.
         scale : {"display", "model"}
-            For "mu": intervals are made on the model scale and turned back. Coefficients have the
-            model scale alone.
+            For "mu": intervals are made on the model scale and back-transformed. Coefficients
+            have the model scale alone.
         level : float, optional
             Default: the level of the fit.
 

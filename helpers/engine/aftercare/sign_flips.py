@@ -7,7 +7,7 @@ sign; for likelihood models the signs of the studies' scores for mu at :math:`\m
 under the null) are flipped (Hemerik, Goeman and Finos 2020, doi:10.1111/rssb.12369), which needs
 one fit and is exact for large k only. Their *basic* scores are used, not the effective ones:
 removing the score for tau2 makes the test reject too often with few studies (see the tests), and
-mu and tau2 are nearly orthogonal. The interval holds the values of :math:`\mu_0` that the test
+mu and tau2 are nearly orthogonal. The interval contains the values of :math:`\mu_0` that the test
 does not reject.
 
 In a three-level model the signs of all studies of a cluster are one: the joint distribution of

@@ -10,7 +10,7 @@ Each study's probability is drawn from a beta distribution with mean
                 {\prod_{j<n} (1 + j\varphi)} , \qquad \varphi = \rho / (1 - \rho)
 
 (Skellam 1948, doi:10.1111/j.2517-6161.1948.tb00014.x; Williams 1975, doi:10.2307/2529820). Here
-``expit(beta)`` is the *mean* proportion over studies, whereas the GLMM's is the *median*. The
+``expit(beta)`` is the *mean* proportion across studies, whereas the GLMM's is the *median*. The
 products are evaluated through differences of log-gamma, digamma and trigamma functions that keep
 their digits at every size, and are smooth through :math:`\varphi = 0`, the binomial model.
 """

@@ -132,7 +132,7 @@ def fit_glmm(
     ascent from every local maximum of that scan decide where the global maximum lies; replicates
     with a large ``tau``, or whose scan shows a higher point, are scanned again four times as
     densely. With very sparse studies and large ``tau`` few nodes leave ripples in the profile:
-    `helpers.quadrature_error` tells. Quadrature: Pinheiro & Bates 1995,
+    `helpers.quadrature_error` measures them. Quadrature: Pinheiro & Bates 1995,
     doi:10.1080/10618600.1995.10474663; Liu & Pierce 1994, doi:10.1093/biomet/81.3.624.
 
     Examples

@@ -1,7 +1,7 @@
 r"""Profile likelihood of the GLMM: curves and intervals for a coefficient and for tau2.
 
-The interval at level :math:`1 - \alpha` holds the values whose profile log-likelihood lies at most
-:math:`\chi^2_{1,1-\alpha}/2` below the maximum (Hardy & Thompson 1996,
+The interval at level :math:`1 - \alpha` contains the values whose profile log-likelihood lies at
+most :math:`\chi^2_{1,1-\alpha}/2` below the maximum (Hardy & Thompson 1996,
 doi:10.1002/(SICI)1097-0258(19960330)15:6<619::AID-SIM188>3.0.CO;2-A; Venzon & Moolgavkar 1988,
 doi:10.2307/2347496). Limits are found on the signed root of the likelihood-ratio statistic, which
 is nearly a straight line, by a bracketed secant iteration over all replicates at once.

@@ -6,7 +6,7 @@ says how often each study takes part), other effects or events in their place, o
 way: inverse variance through `helpers.engine.normal`, counts through `helpers.engine.counts`.
 Pooled, regression and three-level results have their model as ``result.core``, and what is asked
 of them afterwards (`helpers.engine.aftercare`) is asked of the model; so have beta-binomial ones,
-whose intraclass correlation stands where others have the between-study variance.
+whose intraclass correlation takes the place of a between-study variance.
 
 Effects and variances are those of the studies given: a zero-cell correction is not decided anew
 when studies are left out (it matters for ``to="if0all"`` only).

@@ -119,7 +119,7 @@ def single_knapp_hartung_se(fit: InverseVarianceFit, method: str, level: float) 
 def interval_se(fit: InverseVarianceFit, method: str, level: float) -> tuple[Array, Array]:
     """Give the standard error of every replicate under an interval method, with degrees of freedom.
 
-    Infinite degrees of freedom stand for the normal distribution; a replicate of one study has no
+    Infinite degrees of freedom mean the normal distribution; a replicate of one study has no
     others.
     """
     several = fit.df > 0

@@ -10,7 +10,7 @@ method              what it does                                  source
 
 The first two are exact if the sampling variances are known and effects are normal. Their set can be
 empty: where Q is smaller than all but a share of (1 - level)/2 of tables without any heterogeneity,
-no tau2 of at least zero is compatible with it. Both limits are then NaN, and `is_empty` tells.
+no tau2 of at least zero is compatible with it. Both limits are then NaN, and `is_empty` says so.
 """
 
 from __future__ import annotations

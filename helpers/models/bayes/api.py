@@ -46,7 +46,7 @@ def posterior(
     Parameters
     ----------
     data : DataFrame or PoolResult, optional
-        Table that holds the columns named below, or a fit whose studies are used again.
+        Table with the columns named below, or a fit whose studies are used again.
     events, n : str or array_like
         Events and patients.
     time : str or array_like
@@ -82,7 +82,7 @@ def posterior(
     MetaAnalysisError
         Impossible values, no study left, or no proper posterior.
     UnsupportedError
-        Options that do not exist or do not go together.
+        Options that do not exist or cannot be combined.
     ConvergenceError
         The tolerance cannot be reached.
 

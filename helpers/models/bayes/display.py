@@ -166,7 +166,7 @@ class EventCounts(Shown):
         return np.minimum(np.searchsorted(below, check_probability(p) - 1e-12), self.n)[()]
 
     def interval(self, level: float | None = None) -> Interval:
-        """Central prediction interval (holds at least this probability)."""
+        """Central prediction interval (contains at least this probability)."""
         outside = 0.5 * (1.0 - level_of(self.level if level is None else level))
         lower, upper = self.quantile([outside, 1.0 - outside])
         return Interval(float(lower), float(upper))

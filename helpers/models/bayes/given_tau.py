@@ -1,6 +1,6 @@
 """Trace of the shrunken estimates: what the studies and their mean would be at each tau.
 
-At tau = 0 every study is the mean; the larger tau, the more each keeps of itself. The posterior of
+At tau = 0 every study is the mean; with a larger tau, each keeps more of itself. The posterior of
 tau says which part of the trace counts (Röver, Rindskopf and Friede 2023,
 doi:10.48550/arXiv.2306.17043).
 """

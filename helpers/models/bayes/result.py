@@ -293,7 +293,7 @@ class Posterior(Shown):
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that JSON can hold; missing and infinite values are None."""
+        """Everything that JSON can represent; missing and infinite values are None."""
         frame = self.summary_frame().to_dict(orient="index")
         names = "likelihood measure level k estimate ci log_marginal_likelihood"
         return plain(

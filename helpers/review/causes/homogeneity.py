@@ -5,7 +5,7 @@ counts are small its chi-squared distribution is not to be trusted; the Monte Ca
 observed statistic among those of random tables with the same margins, drawn by the algorithm of
 Patefield 1981 (doi:10.2307/2346669, in scipy). Adjusted residuals are those of Haberman 1973
 (doi:10.2307/2529686), about standard normal in every cell; the same random tables give the
-distribution of the largest of them, and so p-values that hold for all cells at once.
+distribution of the largest of them, and so p-values that are valid for all cells at once.
 
 The counts by group were recovered with the help of the statistics that the review printed (see
 ``data/README.md``). That ours meet the printed digits checks the recovered counts and the code; it
@@ -65,7 +65,7 @@ class HomogeneityTest(PlainResult):
     def tolerated_design_effect(self, level: float = LEVEL) -> float:
         """Design effect at which the statistic falls to the critical value of its test.
 
-        If deaths of one cohort resemble each other, the statistic is too large by about the
+        If deaths in the same cohort resemble each other, the statistic is too large by about the
         design effect (Rao and Scott 1992, doi:10.2307/2532311). Below 1: not significant at all.
         """
         return self.statistic / float(chi2_isf(1 - level, self.df))

@@ -1,8 +1,8 @@
 r"""The share of one cause, what deaths without a known cause and the largest cohorts do to it.
 
-A share of deaths weighs each cohort by its deaths. If deaths of one cohort resemble each other (one
-registry, one practice of coding causes, one pandemic), with intraclass correlation :math:`\rho`,
-the variance of the share grows by the design effect
+A share of deaths weighs each cohort by its deaths. If deaths in the same cohort resemble each other
+(one registry, one practice of coding causes, one pandemic), with intraclass correlation
+:math:`\rho`, the variance of the share grows by the design effect
 :math:`1 + \rho\,(\sum d_i^2 / \sum d_i - 1)` and the deaths count as so many fewer (Rao and Scott
 1992, doi:10.2307/2532311). The correlation cannot be estimated from sums; its effect can be shown.
 """

@@ -125,8 +125,8 @@ class CauseTable(PlainResult):
         -------
         DataFrame
             One row per group and cause: ``group, cause, deaths, n, share, lower, upper,
-            wilson_lower, wilson_upper, within_one``. ``lower`` and ``upper`` hold for all causes
-            of a group at once (Goodman 1965, doi:10.1080/00401706.1965.10490252), the Wilson
+            wilson_lower, wilson_upper, within_one``. ``lower`` and ``upper`` cover all causes of a
+            group at once (Goodman 1965, doi:10.1080/00401706.1965.10490252), the Wilson
             interval for one cause alone. Fractions.
 
         Examples

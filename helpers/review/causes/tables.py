@@ -52,7 +52,7 @@ def chi_squared_table(checks: Iterable[ChiSquaredCheck]) -> Table:
             "Small cells": (lambda one: one.test.small_cells, "percent"),
         },
         notes=[
-            f"Random tables: {printing.count(checks[0].test.draws)} a test. Small cells: those "
+            f"Random tables: {printing.count(checks[0].test.draws)} per test. Small cells: those "
             "with an expected count below five."
         ],
         name="chi-squared-tests",
@@ -133,11 +133,14 @@ def weights_table(weights: DeathWeights, share: CauseShare, correlations: Iterab
     ci = f"{printing.percent(share.level, 0)} CI of {printing.percent(share.estimate)}"
     return of_rows(
         correlations,
-        f"If deaths of one cohort resemble each other: share of {share.cause}",
+        f"Share of {share.cause} if deaths in the same cohort resemble each other",
         {
             "Intraclass correlation": lambda icc: printing.number(icc, 2),
             "Design effect": (weights.design_effect, "number1"),
-            "Deaths that count": (lambda icc: share.n / weights.design_effect(icc), _whole),
+            "Effective number of deaths": (
+                lambda icc: share.n / weights.design_effect(icc),
+                _whole,
+            ),
             ci: lambda icc: _limits(weights.interval(share, icc)),
         },
         name="design-effects",

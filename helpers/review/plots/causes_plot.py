@@ -46,12 +46,12 @@ def causes_dots(
     tables : mapping of heading to CauseTable
         Shares are of the deaths in the columns of each table.
     ax, width
-        As in :func:`helpers.plots.estimates`: below 480 pixels labels stand above the marks.
+        As in :func:`helpers.plots.estimates`: below 480 pixels labels are above the marks.
 
     Returns
     -------
     Axes
-        One row a group, percent across. With a note that ``show`` picks up; its table holds all
+        One row per group, percent across. With a note that ``show`` picks up; its table holds all
         causes.
 
     Raises
@@ -110,12 +110,12 @@ def rate_dots(
     rates : mapping of heading to what `helpers.review.causes.cause_rates` gives
         All of one cause and level; "all" is drawn once, at the end.
     ax, width
-        As in :func:`helpers.plots.estimates`: below 480 pixels labels stand above the marks.
+        As in :func:`helpers.plots.estimates`: below 480 pixels labels are above the marks.
 
     Returns
     -------
     Axes
-        One row a group, deaths per 1,000 treated across. With a note that ``show`` picks up.
+        One row per group, deaths per 1,000 treated across. With a note that ``show`` picks up.
 
     Raises
     ------

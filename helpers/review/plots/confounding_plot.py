@@ -180,7 +180,8 @@ def _note(
     alt.append(f"{printing.counted(lost, 'combination').capitalize()} without any cohort.")
     caption = "Every combination of product with setting and follow-up occurs."
     if lost:
-        part = f"{printing.capital(printing.word(lost))} of {len(levels) * len(across)}"
+        possible = printing.word(len(levels) * len(across))
+        part = f"{printing.capital(printing.word(lost))} of {possible}"
         caption = f"{part} combinations of product with setting and follow-up contain no cohort."
     keys = [DOWN, *ACROSS]
     return Note(

@@ -1,4 +1,4 @@
-"""What the audit's corrections do to the pooled estimates, one row an estimate."""
+"""What the audit's corrections do to the pooled estimates, one row per estimate."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def corrections(
 
 
 def _rows(effects: CorrectionEffects) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row an estimate with all corrections, and the shifts by each alone."""
+    """One row per estimate with all corrections, and the shifts by each alone."""
     shifts = effects.shifts()
     base = effects.estimates[effects.estimates["scenario"] == AS_PUBLISHED]
     whole = shifts[shifts["scenario"] == EVERY].set_index("level")

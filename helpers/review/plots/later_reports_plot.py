@@ -1,4 +1,4 @@
-"""Later reports on the intervals that were forecast for them, one row a report."""
+"""Later reports on the intervals that were forecast for them, one row per report."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def later_reports(
     checks : iterable of ForecastCheck
         From `helpers.review.check_forecasts`; both methods.
     ax, width
-        As in :func:`helpers.plots.forest`. Below 500 pixels names stand above their bars.
+        As in :func:`helpers.plots.forest`. Below 500 pixels names are above their bars.
 
     Returns
     -------

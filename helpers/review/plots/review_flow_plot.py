@@ -162,7 +162,7 @@ def _note(rows: list[list[_Box]]) -> Note:
     )
     if unknown:
         caption += (
-            " In the dashed boxes nothing was found in the abstract, the preprint record or the "
+            " For the dashed boxes nothing was found in the abstract, the preprint record or the "
             "code; the full article may say more."
         )
     return Note(

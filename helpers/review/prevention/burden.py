@@ -1,6 +1,6 @@
 r"""Deaths from infection among the treated, with and without COVID-19, and a what-if.
 
-A number of deaths is a share of the nonrelapse deaths times nonrelapse mortality: its mean over
+A number of deaths is a share of the nonrelapse deaths times nonrelapse mortality: its mean across
 cohorts, which is how many of 1,000 patients die, or its median, the pooled rate that the review
 prints. The interval of the product is recovered from the limits of both
 (`helpers.review.causes.absolute.product_interval`).

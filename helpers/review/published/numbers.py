@@ -88,7 +88,7 @@ class Reproduction(Shown):
         return Reproduction(tuple(one for one in self.comparisons if one.source == source))
 
     def frame(self) -> pd.DataFrame:
-        """Give the report as a table, one number a row.
+        """Give the report as a table, one number per row.
 
         Returns
         -------

@@ -119,7 +119,7 @@ def recomputed_tests(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per printed number of a subset that the table holds: ``test, subset, quantity``
+        One row per printed number of a subset that the table contains: ``test, subset, quantity``
         (cohorts, statistic, df, p, estimate, estimate_se), ``ours, published, printed`` (text),
         ``agrees`` (rounded like the printed number, ours is that number), ``inferred``.
 
@@ -146,7 +146,7 @@ def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Of the subsets that the table holds: ``subset`` (marked where its cohorts were inferred),
+        Of the subsets that the table contains: ``subset`` (marked where its cohorts were inferred),
         ``cohorts, bias, published_bias, p, published_p``; published numbers as printed.
 
     Examples

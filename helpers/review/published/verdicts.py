@@ -83,7 +83,7 @@ class CheckedClaim:
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """Checks that do not hold."""
+        """Checks that fail."""
         return tuple(check for check in self.checks if not check.holds)
 
 
@@ -270,7 +270,7 @@ def _with_unit(value: float, row: Mapping[str, Any]) -> str:
 
 
 def claims_frame() -> pd.DataFrame:
-    """Give the claims as a table: one row a claim, failed checks in words."""
+    """Give the claims as a table: one row per claim, failed checks in words."""
     rows = []
     for claim in claims():
         why = [*(f"Fails: {c.name} ({c.found})." for c in claim.failed), claim.note]

@@ -36,7 +36,7 @@ def estimates(
 ) -> Axes:
     """Draw estimates and their intervals in rows, under group names if there are groups.
 
-    Below 480 pixels of width, labels and values stand above the marks.
+    Below 480 pixels of width, labels and values are above the marks.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def gosh(
     -------
     Axes
         Cells of the plane of estimate and I2, each with a mark whose area grows with its number
-        of subsets: filled where most of them hold the study, open where most do not. Above, the
+        of subsets: filled where most of them contain the study, open where most do not. Above, the
         numbers of subsets with and without it. Subsets that did not converge are left out. With a
         note that ``show`` picks up.
 

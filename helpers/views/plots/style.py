@@ -26,7 +26,7 @@ FALLBACK = f"'{FAMILY}', 'Source Sans 3', 'Source Sans Pro', 'Segoe UI', Roboto,
 FONTS = Path(__file__).parent / "fonts"
 
 PHONE = 340.0  # CSS pixels: what a phone of 360 leaves a picture
-NARROW = 480.0  # below this width labels and values stand above the marks
+NARROW = 480.0  # below this width labels and values are above the marks
 
 # Sizes in units of the SVG, which are CSS pixels at full width.
 _SIZES = {"small": 13.0, "text": 13.5, "title": 15.0}

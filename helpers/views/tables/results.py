@@ -33,8 +33,8 @@ def pooled_table(
     Returns
     -------
     Table
-        Its notes hold the methods of the fits and every caution. A dash stands where a prediction
-        interval is not defined or not shown.
+        Its notes give the methods of the fits and every caution. A dash is printed where a
+        prediction interval is not defined or not shown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What stands beside the plotting area of a forest plot: columns of cells, headings and notes."""
+"""What is beside the plotting area of a forest plot: columns of cells, headings and notes."""
 
 from __future__ import annotations
 

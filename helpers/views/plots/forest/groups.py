@@ -1,4 +1,4 @@
-"""The forest plot of groups: pooled estimates only, one row a group."""
+"""The forest plot of groups: pooled estimates only, one row per group."""
 
 from __future__ import annotations
 

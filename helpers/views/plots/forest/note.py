@@ -154,8 +154,8 @@ def _caption(result: Any, subject: Subject) -> str:
     if is_grouped(result) and len(result.groups) > 1:
         (low, least), (high, most) = _ends(result)
         parts[0] += (
-            f", lowest {printing.within(low)} ({shown(least.estimate, whole, subject)}) and "
-            f"highest {printing.within(high)} ({shown(most.estimate, whole, subject)})"
+            f", lowest {printing.for_group(low)} ({shown(least.estimate, whole, subject)}) and "
+            f"highest {printing.for_group(high)} ({shown(most.estimate, whole, subject)})"
         )
         parts.append(between_verdict(result, subject.studies))
     parts[0] += "."
