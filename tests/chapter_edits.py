@@ -320,7 +320,7 @@ FAULTS = {
         r"\b(?:in|for|of|at|from) (?:before|after|above|below|until) \d"
     ),
     "a percentage before what it counts": re.compile(
-        r"\d of [\d,]+ \([<>]?[\d.]+%\) (?:of\b|\w*deaths)"
+        r"\d of [\d,]+ \([<>]?[\d.]+%\) (?:of|(?:nonrelapse )?deaths|patients|cohorts)\b"
     ),
     "a ratio of one as news": re.compile(r"\b1\.0+ times\b"),
     "a thousand twice": re.compile(r"per.1,000 (?:in|of|per).1,000"),

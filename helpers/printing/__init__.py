@@ -54,6 +54,7 @@ from .words import NAMED as NAMED
 from .words import (
     capital,
     counted,
+    each_left_out,
     for_group,
     left_out,
     listing,
@@ -77,6 +78,7 @@ __all__ = [
     "counted",
     "date",
     "digits_text",
+    "each_left_out",
     "estimate",
     "factor_of",
     "for_group",

@@ -200,6 +200,23 @@ def left_out(reasons: Iterable[str], noun: str = "study", plural: str = "studies
     return f"{counted(len(given), noun, plural).capitalize()} {verb} left out ({why})."
 
 
+def each_left_out(
+    labels: Iterable[str], rows: Iterable[int | None], reasons: Iterable[str]
+) -> list[str]:
+    """Name each row that takes no part in an analysis, with its place in the file and the reason.
+
+    Examples
+    --------
+    >>> each_left_out(["A", "B", "C"], [2, 3, 4], ["", "n missing", ""])
+    ['B (row 3): n missing']
+    """
+    return [
+        f"{label}{f' (row {row})' if row else ''}: {readable(reason)}"
+        for label, row, reason in zip(labels, rows, reasons, strict=True)
+        if reason
+    ]
+
+
 def for_group(level: Any) -> str:
     """Print "for" and the name of a group, in quotes where it would not read as a name.
 

@@ -208,11 +208,7 @@ def left_out(analysis: Analysis) -> list[str]:
     """Name each row that no result rests on, with its place in the spreadsheet and the reason."""
     data = analysis.fit.data
     places = analysis.rows or (None,) * len(data.labels)
-    return [
-        f"{label}{f' (row {row})' if row else ''}: {printing.readable(reason)}"
-        for label, row, reason in zip(data.labels, places, data.reason, strict=True)
-        if reason
-    ]
+    return printing.each_left_out(data.labels, places, data.reason)
 
 
 def _data(analysis: Analysis, subject: Subject) -> Section:

@@ -74,7 +74,7 @@ DOMAINS = (
 #: What each rule asks; the numbers are ours, and open to disagreement.
 RULES = {
     "risk of bias": (
-        "Not judged: no study-level assessment is at hand. Needed: two people rating each study "
+        "Not judged: no study-level assessment is available. Needed: two people rating each study "
         "with a tool for prognosis, such as QUIPS."
     ),
     "inconsistency": (
@@ -301,7 +301,7 @@ def _checked(part: pd.DataFrame) -> str:
     else:
         whole = f"{printing.count(seen)} of {printing.count(len(part))} cohorts"
         text = f"a public text confirms the deaths of {whole}"
-    return f"no study-level rating is at hand; {text}"
+    return f"no study-level rating is available; {text}"
 
 
 def _levels(span: float) -> int:

@@ -58,6 +58,15 @@ class FunnelData:
         return self.measure.kind != "effect"
 
 
+def require_unequal_errors(vi: Array, so: str) -> None:
+    """Refuse studies with one standard error for all, where a method compares small and large.
+
+    `so` says what follows for the method, with its punctuation.
+    """
+    if np.ptp(vi) <= 1e-13 * vi.max():
+        raise MetaAnalysisError(f"all studies have the same standard error{so}")
+
+
 def funnel_data(
     effects: Any = None,
     vi: Any = None,

@@ -28,8 +28,7 @@ from ...engine.normal.intervals import symmetric_interval
 from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.shown import Row, number, p_text, percent
 from ...engine.summaries import Caution
-from ...errors import MetaAnalysisError
-from .data import funnel_data
+from .data import funnel_data, require_unequal_errors
 from .lines import fit_lines
 from .results import Displayed, regression_cautions
 
@@ -117,10 +116,7 @@ def limit_meta_analysis(
     """
     refuse_unknown("limit_meta_analysis", studies, ScaledStudyKeywords)
     data = funnel_data(effects, vi, tau2_method=tau2_method, level=level, **studies)
-    if np.ptp(data.vi) <= 1e-13 * data.vi.max():
-        raise MetaAnalysisError(
-            "all studies have the same standard error: small and large cannot be told apart"
-        )
+    require_unequal_errors(data.vi, ": small and large cannot be told apart")
     k = data.k
     pooled = fit_inverse_variance(data.yi, data.vi, method=data.tau2_method)
     tau2 = float(pooled.tau2.tau2[0])

@@ -18,7 +18,7 @@ from ...engine.normal.inverse_variance import fit_inverse_variance
 from ...engine.shown import Row, number
 from ...engine.summaries import Caution
 from ...errors import ConvergenceError, MetaAnalysisError, UnsupportedError
-from .data import FunnelData, funnel_data
+from .data import FunnelData, funnel_data, require_unequal_errors
 from .lines import egger_batch
 from .results import Displayed, few_studies
 
@@ -97,8 +97,8 @@ def trim_and_fill(
 
     The k0 most extreme effects opposite to `side` are trimmed, the rest is pooled, all effects
     are ranked by their distance from that estimate, and k0 is estimated again until it no
-    longer changes. Then the trimmed studies get mirror images. With signed ranks of k studies, T the
-    sum of ranks above the centre and g the largest rank below it (missing on the left):
+    longer changes. Then the trimmed studies get mirror images. With signed ranks of k studies, T
+    the sum of ranks above the centre and g the largest rank below it (missing on the left):
 
     .. math::
 
@@ -235,11 +235,8 @@ def _side(data: FunnelData, model: str) -> str:
     kind = "multiplicative" if model == "common" else "random"
     line = egger_batch(data.yi, data.vi, model=kind, tau2_method=data.tau2_method, ci_method="t")
     # The slope itself is enough: it exists wherever the standard errors differ.
-    if np.ptp(data.vi) <= 1e-13 * data.vi.max():
-        raise MetaAnalysisError(
-            "all studies have the same standard error, so that the data cannot choose a side: "
-            "give side='left' or side='right'"
-        )
+    choose = ", so that the data cannot choose a side: give side='left' or side='right'"
+    require_unequal_errors(data.vi, choose)
     return "right" if float(line.slope[0]) < 0 else "left"
 
 

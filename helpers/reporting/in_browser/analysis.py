@@ -320,11 +320,7 @@ def _rows(
 
 def _studies(fit: PoolResult, rows: Sequence[int]) -> str:
     """Print the number of studies, and each that was left out with its row and the reason."""
-    left = [
-        f"{label} (row {row}): {printing.readable(reason)}"
-        for label, row, reason in zip(fit.data.labels, rows, fit.data.reason, strict=True)
-        if reason
-    ]
+    left = printing.each_left_out(fit.data.labels, rows, fit.data.reason)
     return printing.count(fit.k) + (f" (left out: {'; '.join(left)})" if left else "")
 
 

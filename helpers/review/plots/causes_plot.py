@@ -64,7 +64,7 @@ def causes_dots(
     >>> from helpers.review.causes import cause_table
     >>> from helpers.views.plots import show
     >>> made = causes_dots({"Setting": cause_table("setting")})
-    >>> print(show(made, "dots").caption.split(" of the")[0])
+    >>> print(show(made, "dots").caption.split(" of deaths")[0])
     Infection accounts for 59% (trial) to 64% (real-world)
     """
     lines, counts = [], []
@@ -81,7 +81,7 @@ def causes_dots(
         for table in tables.values()
         for row in range(len(table.groups))
     )
-    caption = f"Infection accounts for {_range(frame, _percent)} of the known causes."
+    caption = f"Infection accounts for {_range(frame, _percent)} of deaths with a known cause."
     if largest and len(frame) > 1:
         caption += " It is the largest class in every group."
     caption += (
@@ -90,7 +90,7 @@ def causes_dots(
     )
     behind = numbers(
         pd.DataFrame(counts),
-        "Deaths by cause and group, and percent of the group's known causes",
+        "Deaths by cause and group, and percent of the group's deaths with a known cause",
         {"group": "", **{one: (printing.capital(one), "") for one in counts[0] if one != "group"}},
     )
     drawn = note_of(ax)

@@ -199,7 +199,7 @@ def _note(data: pd.DataFrame) -> Note:
     half = int(np.searchsorted(patients.iloc[order].cumsum().to_numpy(), total / 2)) + 1
     caption = (
         f"Half of all {printing.count(total)} patients come from "
-        f"{printing.counted(half, 'cohort')} of {printing.word(len(data))}"
+        f"{printing.word(half)} of {printing.counted(len(data), 'cohort')}"
     )
     caption += f"; median follow-up ranges from {span}." if span else "."
     if lack:

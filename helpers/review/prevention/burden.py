@@ -208,11 +208,11 @@ def what_if(burden: Burden, nrm: PoolResult, *, name: str) -> Interactive:
     left, now = (printing.number(1000 * x, 0) for x in (quarter.left, burden.estimate))
     groups = {
         "died of infection": quarter.left,
-        "prevented (assumed)": quarter.fewer,
+        "were spared (assumed)": quarter.fewer,
         "died of other causes": others,
     }
     still = plots.show(
-        plots.icon_array(groups, rest="alive, or had relapse or progression first"),
+        plots.icon_array(groups, rest="were alive, or had relapse or progression first"),
         name,
         title="What if a quarter of the deaths from infection were prevented?",
         caption=(
