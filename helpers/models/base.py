@@ -149,8 +149,8 @@ class Pooled(Diagnosed):
     def one_sided(self) -> bool:
         """Whether the estimate is none or all, with an exact limit on the other side only.
 
-        So it is when `helpers.pool` by a likelihood meets studies without an event (or with
-        nothing but events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN (`tau2` is
+        This happens when `helpers.pool` by a likelihood is given studies without an event (or
+        with nothing but events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN (`tau2` is
         0 for a common effect), and `ci_method` is "exact".
         """
         return bool(np.isinf(self.mu))

@@ -379,7 +379,7 @@ class PoolResult(Pooled):
         return probability_beyond(self, bound, side, method, level)
 
     def shrunken_estimates(self) -> pd.DataFrame:
-        """Draw each study towards the mean (see `helpers.models.display.shrunken_estimates`)."""
+        """Pull each study towards the mean (see `helpers.models.display.shrunken_estimates`)."""
         return shrunken_estimates(self)
 
     # --- views ------------------------------------------------------------------------------
