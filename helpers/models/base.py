@@ -150,8 +150,8 @@ class Pooled(Diagnosed):
         """Whether the estimate is none or all, with an exact limit on the other side only.
 
         This happens when `helpers.pool` by a likelihood is given studies without an event (or
-        with nothing but events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN (`tau2` is
-        0 for a common effect), and `ci_method` is "exact".
+        with nothing but events): `mu` is infinite, `se`, `tau2` and `heterogeneity` are NaN
+        (`tau2` is 0 for a common effect), and `ci_method` is "exact".
         """
         return bool(np.isinf(self.mu))
 
