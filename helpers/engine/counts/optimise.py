@@ -64,8 +64,8 @@ _MESSAGES = {
         "variance: the fit is the one with tau = 0"
     ),
     FitStatus.LEVELS_UNIDENTIFIED: (
-        "fewer than two clusters are left, or one cohort in each: the variances between and within "
-        "clusters cannot be told apart"
+        "fewer than two clusters are left, one cohort in each, or too little beside the moderators:"
+        " the variances between and within clusters cannot be told apart"
     ),
 }
 
