@@ -135,6 +135,18 @@ def test_three_levels_without_each_are_three_levels_of_the_rest(method: str, by:
         )
 
 
+def test_sizes_of_the_rest_turn_double_arcsines_back() -> None:
+    def call(rows: pd.DataFrame) -> Any:
+        return pool_multilevel(rows, **COUNTS, cluster="registry", measure="double-arcsine")
+
+    fit = call(TABLE)
+    table, subsets = fit.leave_one_out(), fit.gosh(30, min_size=8)
+    for unit, rows in left("study").items():
+        assert table.loc[unit, "estimate"] == pytest.approx(call(rows).estimate, rel=1e-7)
+    own = call(TABLE[subsets.member[0]])
+    assert subsets.estimate[0] == pytest.approx(own.estimate, rel=1e-7)
+
+
 def test_variances_that_the_rest_cannot_tell_apart_are_not_estimated() -> None:
     fit = pool_multilevel(events=X[:5], n=N[:5], cluster=list("aabcd"))
     table = fit.leave_one_out("cluster")
