@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .. import printing
 from ..door import pd
-from ..engine.aftercare import BootstrapResult, GoshResult, InfluenceResult
-from ..engine.aftercare.coefficient_permutation import PermutationTest
-from ..engine.aftercare.deletion import order_of
 from ..engine.cost import announce
 from ..engine.json_values import picked, plain
 from ..engine.model import Progress
@@ -23,7 +20,6 @@ from ..engine.options import FEW_IN_GROUP, Options
 from ..engine.shown import Row, Shown, estimate_row, number, p_text
 from ..engine.summaries import Caution
 from ..errors import MetaAnalysisError
-from . import subgroup_aftercare
 from .result import PoolResult
 from .subgroup_fits import (
     BetweenTest,
@@ -34,6 +30,10 @@ from .subgroup_fits import (
     wald_test,
 )
 from .subgroup_null import DRAWS, SEED, CalibratedTest, calibrated_test
+
+if TYPE_CHECKING:
+    from ..engine.aftercare import BootstrapResult, GoshResult, InfluenceResult
+    from ..engine.aftercare.coefficient_permutation import PermutationTest
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -221,6 +221,8 @@ class SubgroupResult(Shown):
         ([0, 1, 1, 1, 1, 1], 'no study is yet in b')
         """
         overall = self.overall
+        from ..engine.aftercare.deletion import order_of
+
         order = order_of(
             overall.core, by, None if by is None else overall.studies, ascending=ascending
         )
@@ -304,6 +306,8 @@ class SubgroupResult(Shown):
         >>> result.influence().frame()["dfbetas(b)"].round(2).to_list()
         [0.0, 0.0, 0.0, 1.23, -2.33, 0.16]
         """
+        from . import subgroup_aftercare
+
         return subgroup_aftercare.influence(self, by)
 
     def baujat(self, by: Any = None) -> pd.DataFrame:
@@ -334,6 +338,8 @@ class SubgroupResult(Shown):
         >>> result.baujat()["influence"].round(2).to_list()
         [0.36, 0.02, 0.8, 1.61, 0.07, 0.17]
         """
+        from . import subgroup_aftercare
+
         return subgroup_aftercare.baujat(self, by)
 
     def gosh(
@@ -379,6 +385,8 @@ class SubgroupResult(Shown):
         >>> {name: len(fits) for name, fits in result.gosh().items()}
         {'a': 4, 'b': 11}
         """
+        from . import subgroup_aftercare
+
         return subgroup_aftercare.gosh(
             self, subsets, min_size=min_size, seed=seed, progress=progress
         )
@@ -428,6 +436,8 @@ class SubgroupResult(Shown):
         >>> bool(low < result.groups["b"].mu < high)
         True
         """
+        from . import subgroup_aftercare
+
         return subgroup_aftercare.bootstrap(self, draws, kind, seed=seed, progress=progress)
 
     def permutation_test(self, draws: int | str = 1000, *, seed: int | None = 1) -> PermutationTest:
@@ -465,6 +475,8 @@ class SubgroupResult(Shown):
         >>> result.permutation_test("exact").p
         0.1
         """
+        from . import subgroup_aftercare
+
         return subgroup_aftercare.permutation_test(self, draws, seed)
 
     def likelihood_ratio_test(self) -> LikelihoodRatioTest:
