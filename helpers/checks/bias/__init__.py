@@ -37,9 +37,8 @@ from .lines import PREDICTORS
 from .null import NullSimulation, simulate_null
 from .power import ENOUGH_POWER, PowerSimulation, simulate_power
 from .precision_effect import PetPeese, pet_peese
-from .proportions import arcsine_test, macaskill, peters
 from .rank import begg
-from .regression import egger, thompson_sharp
+from .regression import arcsine_test, egger, macaskill, peters, thompson_sharp
 from .results import BiasTest
 from .selection import SelectionModel, selection_model
 from .trim_fill import TrimAndFill, trim_and_fill
