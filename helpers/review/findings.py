@@ -32,7 +32,7 @@ from ..evidence import load_cohorts, load_sources
 from ..models.pooling import pool
 from ..models.result import PoolResult
 from .causes import SPECIFIC, cause_share
-from .causes.absolute import product_interval
+from .causes.shares import product_interval
 from .choices import COLUMNS, PUBLISHED_POOLING
 from .subject import disease
 

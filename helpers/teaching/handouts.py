@@ -21,8 +21,8 @@ from .. import printing
 from ..door import pd
 from ..evidence import data_folder
 from ..models.pooling import pool
+from ..printing.characters import slug
 from ..views.prose import Sentence, list_table
-from ..views.slugs import slug
 from .bank import sheets
 from .checks import self_check
 from .course import LessonPlan, Plans

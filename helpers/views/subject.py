@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from .. import printing
 from ..engine.effects import get_measure
+from ..printing.characters import slug
 from .colours import BASE, INK, Colour
-from .slugs import slug
 
 Kind = Literal["proportion", "rate", "effect"]
 

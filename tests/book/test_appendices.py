@@ -43,7 +43,7 @@ NO_MENU = {
     "helpers.models.multilevel.CI_METHODS": "a part of MU_METHODS",
     "helpers.models.new_study.SIDES": "sides of a bound",
     "helpers.checks.bias.null.TESTS": "rows of a result",
-    "helpers.checks.simulation.result.CELL": "columns of a result",
+    "helpers.checks.simulation.performance.CELL": "columns of a result",
 }
 
 

@@ -26,7 +26,7 @@ from helpers.checks.bias import (
 )
 from helpers.checks.multiverse import multiverse
 from helpers.checks.simulation import Scenario, coverage
-from helpers.checks.simulation.result import SimulationResult
+from helpers.checks.simulation.study import SimulationResult
 from helpers.errors import ConvergenceError
 from helpers.review.claim_analyses import Claim, judge
 

@@ -31,7 +31,7 @@ from helpers.review.causes import (
     share_bounds,
     weights_table,
 )
-from helpers.review.causes.absolute import product_interval
+from helpers.review.causes.shares import product_interval
 
 GROUPINGS = [
     "all, eleven causes",

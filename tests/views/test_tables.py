@@ -10,7 +10,7 @@ from helpers import load_cohorts, pool, printing, subgroups
 from helpers.errors import MetaAnalysisError, UnsupportedError
 from helpers.review import tables
 from helpers.views.tables import CARDS, MISSING, Link, table
-from helpers.views.tables.cards import MOST_OF_A_CARD
+from helpers.views.tables.markup import MOST_OF_A_CARD
 
 
 class Cells(HTMLParser):

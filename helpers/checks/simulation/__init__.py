@@ -7,8 +7,7 @@ root mean squared error and rejection rates with Monte Carlo standard errors. Re
 Morris, White and Crowther 2019, doi:10.1002/sim.8086.
 """
 
-from .result import SimulationResult
-from .study import combine, coverage
+from .study import SimulationResult, combine, coverage
 from .truth import FAMILIES, Sample, Scenario, beta_shapes, simulate
 
 __all__ = [

@@ -31,10 +31,11 @@ from ...engine.normal.tau2_intervals import (
     q_profile_limits,
 )
 from ...engine.rows import take_fits
-from .result import CELL
 from .truth import Sample, Scenario, simulate
 
 Flags = NDArray[np.bool_]
+
+CELL = ("family", "sizes", "k", "proportion", "tau")
 
 _MU = ("wald", "t", "knapp-hartung", "knapp-hartung-max1", "knapp-hartung-wider")
 _PREDICTION = ("normal", "t-k-1", "t-k-2", "knapp-hartung", "knapp-hartung-k-2")

@@ -5,12 +5,13 @@ room counts deaths as single observations, says where that is an assumption, and
 happens when it fails (`death_weights`).
 """
 
-from .absolute import CauseRate, cause_rates
 from .homogeneity import ChiSquaredCheck, HomogeneityTest, homogeneity_test, published_chi_squared
 from .shares import (
+    CauseRate,
     CauseShare,
     DeathWeights,
     ShareBounds,
+    cause_rates,
     cause_share,
     death_weights,
     infection_share,

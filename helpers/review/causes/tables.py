@@ -12,9 +12,8 @@ from ...views.tables import Table, of_rows
 
 if TYPE_CHECKING:
     from ...engine.normal.intervals import Interval
-    from .absolute import CauseRate
     from .homogeneity import ChiSquaredCheck
-    from .shares import CauseShare, DeathWeights, ShareBounds
+    from .shares import CauseRate, CauseShare, DeathWeights, ShareBounds
 
 
 _whole = partial(printing.number, digits=0)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ...views.tables import Table
-    from ..causes.absolute import CauseRate
-    from ..causes.shares import CauseShare
+    from ..causes.shares import CauseRate, CauseShare
     from ..causes.table import CauseTable
 
 

@@ -3,7 +3,7 @@ r"""Deaths from infection among the treated, with and without COVID-19, and a wh
 A number of deaths is a share of the nonrelapse deaths times nonrelapse mortality: its mean across
 cohorts, which is how many of 1,000 patients die, or its median, the pooled rate that the review
 prints. The interval of the product is recovered from the limits of both
-(`helpers.review.causes.absolute.product_interval`).
+(`helpers.review.causes.shares.product_interval`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...engine.shown import PlainResult, Row, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
 from ...views.interactive import Interactive
 from ..causes import CauseShare, cause_share, cause_table
-from ..causes.absolute import product_interval
+from ..causes.shares import product_interval
 
 if TYPE_CHECKING:
     from ...models.result import PoolResult

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from ... import printing
 from ...errors import MetaAnalysisError
-from ..slugs import slug
+from ...printing.characters import slug
 from ..subject import NEUTRAL, Subject
 from ..tables import Table
 from . import style

@@ -8,14 +8,14 @@ alone.
 
 from __future__ import annotations
 
-from .cards import CARDS as CARDS
-from .cards import as_cards as as_cards
-from .cards import named_cells as named_cells
 from .frames import numbers as numbers
 from .frames import of_rows as of_rows
 from .frames import table
+from .markup import CARDS as CARDS
 from .markup import MISSING as MISSING
 from .markup import Link, Table
+from .markup import as_cards as as_cards
+from .markup import named_cells as named_cells
 from .results import comparison_table, pooled_table
 
 __all__ = ["Link", "Table", "comparison_table", "pooled_table", "table"]

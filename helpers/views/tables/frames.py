@@ -11,9 +11,8 @@ import pandas as pd
 
 from ... import printing
 from ...errors import MetaAnalysisError, UnsupportedError
-from ..slugs import slug
-from .cards import as_cards
-from .markup import MISSING, Link, Table, body
+from ...printing.characters import slug
+from .markup import MISSING, Link, Table, as_cards, body
 
 Format = str | Callable[[Any], str]
 
