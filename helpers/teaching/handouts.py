@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -29,19 +30,9 @@ from .course import LessonPlan, Plans
 from .lab_pages import LAB_PAGES
 from .printed import document, html_table, write_files
 
-_TITLE = "Eight trials under placebo"
-_ASKED = (
-    "Guess first: of 100 people who get placebo in the next, similar trial, how many will improve? "
-    "Write one number, and a range that you would bet on.",
-    "Compute the share, the logit ln(x / (n - x)), its variance 1/x + 1/(n - x) and the weight "
-    "1/variance of each trial.",
-    "Compute the weighted mean of the logits and convert it to a percentage.",
-    "Compute Q, the sum of weight times squared distance from the mean, and DerSimonian and "
-    "Laird's variance between the trials.",
-    "Give the 95% confidence interval of the mean and the 95% prediction interval with random "
-    "effects. Which of the two is for the true rate of the next, similar trial, and which for the "
-    "mean?",
-)
+with Path(__file__).with_name("sheets.toml").open("rb") as _file:
+    _WORDS: dict[str, dict[str, Any]] = tomllib.load(_file)
+_TITLE: str = _WORDS["handout"]["title"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +53,7 @@ class Handout:
         """Give the page to hand out, with empty columns."""
         names = ("share", "logit", "variance", "weight", "weight × logit")
         blank = self.table.assign(**dict.fromkeys(names, ""))
-        tasks = "".join(f"<li>{task}</li>" for task in _ASKED)
+        tasks = "".join(f"<li>{task}</li>" for task in _WORDS["handout"]["tasks"])
         guess = "<p>My guess: of 100 people ______ will improve; range: ______ to ______</p>"
         return document(
             _TITLE, f'<div class="fill">{html_table(blank)}</div>{guess}<ol>{tasks}</ol>'
@@ -129,27 +120,9 @@ def write_handout(folder: str | Path) -> list[Path]:
 # -- sheets of a lesson ---------------------------------------------------------------------------
 
 _SITE = "../../site"
-_LINKS = {  # what a plan names -> where it is in the zip, seen from the plan
-    "key of the records": "records_key.html",
-    "sheet of twenty records": "../students/records.html",
-    "sheet of the exam to practise on": "../../exam-to-practise/students/paper.html#task-4",
-    "table with planted errors": "../../planted/planted_errors.csv",
-    "worksheets": "../students/all_labs.html",
-    "key of the hand-out": "../../handout/teacher/handout_key.html",
-    "hand-out": "../../handout/students/handout.html",
-    "activity sheet": "../students/activity.html",
-    "question sheet": "../students/questions.html",
-}
 _PROBES = ["They say", "You ask", "You answer"]
 _GUESSES = "☐ go up &nbsp; ☐ stay the same &nbsp; ☐ go down"
 _LINE = '<p class="line"></p>'
-#: What a reader asks of a sentence for a journal.
-FOUR = (
-    "Is the model named?",
-    "Is there a prediction interval for a new, similar cohort or trial?",
-    "Is every comparison said to be not randomised, where it is not?",
-    "Does the sentence claim no more than the data support?",
-)
 
 
 def lab_sheet(keys: Iterable[str], *, sentence: bool = False) -> str:
@@ -168,7 +141,7 @@ def lab_sheet(keys: Iterable[str], *, sentence: bool = False) -> str:
             f"<p>{escape(page.task.question)}</p>{_LINE}{_LINE}</section>"
         )
     if sentence:
-        asked = "".join(f"<li>☐ {one}</li>" for one in FOUR)
+        asked = "".join(f"<li>☐ {one}</li>" for one in _WORDS["sentence"]["asked"])
         parts.append(
             "<section><h2>One sentence for a journal, on the trials of the hand-out</h2>"
             f"{_LINE * 3}<p>Asked by your neighbour:</p><ul>{asked}</ul></section>"
@@ -185,16 +158,12 @@ def records_sheet(*, key: bool) -> str:
     with Path(__file__).with_name("records.toml").open("rb") as file:
         given = tomllib.load(file)
     rule = f"<p><b>The rule.</b> {escape(given['rule'])} All records are invented.</p>"
-    numbered = pd.DataFrame(given["record"])
+    words, numbered = _WORDS["records"], pd.DataFrame(given["record"])
     numbered.insert(0, "", np.arange(1, len(numbered) + 1))
     if key:
         head = {"say": "Record", "take": "Take it?", "why": "Why"}
         table = html_table(numbered.rename(columns=head))
-        said = (
-            "<p>On the open ones people differ, because the rule or the record leaves something "
-            "open: whoever settles them writes down the rule that settled them.</p>"
-        )
-        return document("Twenty records: key", rule + table + said)
+        return document("Twenty records: key", f"{rule}{table}<p>{words['key']}</p>")
     blank = numbered[["", "say"]].assign(take="")
     table = html_table(blank.rename(columns={"say": "Record", "take": "Take it? (yes, no)"}))
     counts = pd.DataFrame(
@@ -202,12 +171,8 @@ def records_sheet(*, key: bool) -> str:
         columns=["", "My partner takes it", "My partner does not"],
     )
     asked = (
-        "<p>Judge alone. Then count, with your partner:</p>"
-        f'<div class="fill">{html_table(counts)}</div>'
-        "<p>Observed agreement: the two agreeing cells over 20 = ______. Expected by chance: the "
-        "product of the two shares of “yes”, plus that of the two shares of “no” = ______. Kappa = "
-        "(observed − expected) / (1 − expected) = ______</p>"
-        f"<p>Settle what you dispute. Which word of the rule was unclear?</p>{_LINE}"
+        f'<p>{words["judge"]}</p><div class="fill">{html_table(counts)}</div>'
+        f"<p>{words['agree']}</p><p>{words['settle']}</p>{_LINE}"
     )
     return document("Twenty records to judge", rule + table + asked)
 
@@ -216,11 +181,11 @@ def _timed(plan: LessonPlan, *, printed: bool = False) -> str:
     """Table of a plan with links into the zip; its slides are there as PDF if they are printed."""
     screen = "the same on a screen" if printed else "its page"
     key = "questions_key.html" if printed else "../../questions/questions_key.html"
-    rows = []
-    named = re.compile("|".join(sorted(_LINKS, key=len, reverse=True)))
+    rows, links = [], _WORDS["links"]
+    named = re.compile("|".join(sorted(links, key=len, reverse=True)))
     for when, step in plan.timed():
         needed = [
-            named.sub(lambda m: f'<a href="{_LINKS[m[0]]}">{m[0]}</a>', escape(step.materials))
+            named.sub(lambda m: f'<a href="{links[m[0]]}">{m[0]}</a>', escape(step.materials))
         ]
         if "slides" in step.form:
             slides = f"{_SITE}/downloads/slides/{step.page}.html"
@@ -263,20 +228,10 @@ def lesson_plan(plans: Plans) -> str:
     shown = {step.page for step in lesson.steps} | {"heterogeneity"}
     probes = [(m.belief, m.probe, m.answer) for m in plans.misconceptions if m.page in shown]
     head, *told = plans.rehearsal.rows()
+    before = "".join(f"<li>{one}</li>" for one in _WORDS["plan"]["before"])
     return document(
         lesson.title,
-        "<h2>Before</h2><ul>"
-        f'<li>Print for each student the <a href="{_LINKS["hand-out"]}">hand-out</a>, the '
-        f'<a href="{_LINKS["activity sheet"]}">activity sheet</a> and the '
-        f'<a href="{_LINKS["question sheet"]}">questions</a>; for yourself this plan, the '
-        f'<a href="{_LINKS["key of the hand-out"]}">key of the hand-out</a> and that of the '
-        '<a href="questions_key.html">questions</a>.</li>'
-        "<li>The labs need a browser and no network: copy the folder <code>site</code> to each "
-        "computer and open <code>labs.html</code> in it. For phones, one computer serves it: "
-        "<code>python -m http.server --directory site 8000</code>, and phones in the same network "
-        "open <code>http://(address of that computer):8000/labs.html</code>. Pass on nothing else "
-        "of this zip.</li>"
-        "<li>Show nothing before the guess: the chapters and slides begin with their answers.</li>"
+        f"<h2>Before</h2><ul>{before}"
         f"</ul><h2>Plan</h2>{_timed(lesson, printed=True)}"
         "<h2>When they say …</h2>"
         + html_table(pd.DataFrame(probes, columns=_PROBES))

@@ -28,26 +28,14 @@ from .printed import document, html_table, write_files
 if TYPE_CHECKING:
     from ..models.result import PoolResult
 
-_SETTINGS = (
-    ("serious infection within a year of a new hip", "patients with a new hip"),
-    ("delirium after cardiac surgery", "patients after cardiac surgery"),
-    ("rehospitalisation within a month of pneumonia", "patients treated for pneumonia"),
-    ("severe bleeding under an anticoagulant", "patients who take an anticoagulant"),
-)
-_NAMES = (
-    "Alder Ash Aspen Beech Birch Cedar Cherry Cypress Elder Elm Fir Hawthorn Hazel Holly Hornbeam "
-    "Juniper Larch Laurel Lime Maple Oak Olive Pear Pine Plane Plum Poplar Rowan Spruce Sycamore "
-    "Walnut Willow Yew"
-).split()
 _COLUMNS = (
     "cohort registration women men patients events event_free percent median_follow_up "
     "longest_follow_up"
 ).split()
 
-PASS_SHARE = 0.6
-
 with (Path(__file__).parent / "paper.toml").open("rb") as _file:
     _TASKS: dict[str, dict[str, Any]] = tomllib.load(_file)
+_DRAWN = _TASKS.pop("drawn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +213,10 @@ def make_paper(seed: int) -> Paper:
     True
     """
     rng = np.random.default_rng(whole_number("seed", seed, 0, 2**32 - 1))
-    names = [f"{name} {rng.integers(2011, 2024)}" for name in rng.permutation(_NAMES)]
-    outcome, people = _SETTINGS[int(rng.integers(len(_SETTINGS)))]
+    trees = rng.permutation(_DRAWN["names"].split())
+    names = [f"{name} {rng.integers(2011, 2024)}" for name in trees]
+    settings = _DRAWN["settings"]
+    outcome, people = settings[int(rng.integers(len(settings)))]
     sheet, errors, totals = _sheet(rng, names[10:24])
     tasks = (
         _one_cohort(rng, names[:2], outcome),
@@ -234,7 +224,7 @@ def make_paper(seed: int) -> Paper:
         _two_groups(rng, outcome, people),
         _extraction(sheet, errors, totals, outcome),
     )
-    return Paper(tasks, PASS_SHARE, seed, sheet, errors)
+    return Paper(tasks, _DRAWN["pass_share"], seed, sheet, errors)
 
 
 def _task(key: str, values: Mapping[str, Any], table: pd.DataFrame | None = None) -> PaperTask:

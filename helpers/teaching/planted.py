@@ -6,8 +6,6 @@ the key beside it; run ``python -m helpers.teaching`` after an edit of either.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from ..door import pd
@@ -69,28 +67,23 @@ def planted_table(errors: pd.DataFrame | None = None) -> str:
         The key names a cohort that is not in the table, or an original that is not its value.
     """
     key = planted_key() if errors is None else errors
-    source = (data_folder() / "cohorts.csv").read_text(encoding="utf-8")
-    records = list(csv.DictReader(io.StringIO(source)))[:ROWS]
-    rows = [{name: record[column] for name, column in COLUMNS.items()} for record in records]
-    place = {row["study"]: row for row in rows}
+    source = data_folder() / "cohorts.csv"
+    cohorts = pd.read_csv(source, dtype=str, keep_default_na=False, nrows=ROWS)
+    table = cohorts[[*COLUMNS.values()]].set_axis([*COLUMNS], axis=1).set_axis(cohorts["cohort"])
+    again = []
     wanted = ["cohort", "column", "original", "planted"]
     for cohort, column, original, planted in key[wanted].to_numpy(str).tolist():
-        if cohort not in place:
+        if cohort not in table.index:
             raise MetaAnalysisError(f"the key names {cohort!r}, which is not in the table")
-        row = place[cohort]
         if column == "study" and not original:
-            rows.append({**row, "study": planted})
-        elif row[column] != original:
+            again.append(table.loc[[cohort]].assign(study=planted))
+        elif (found := table.at[cohort, column]) != original:
             raise MetaAnalysisError(
-                f"{cohort}, column {column!r}: the key has {original!r}, the table {row[column]!r}"
+                f"{cohort}, column {column!r}: the key has {original!r}, the table {found!r}"
             )
         else:
-            row[column] = planted
-    content = io.StringIO()
-    writer = csv.DictWriter(content, fieldnames=list(COLUMNS), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return content.getvalue()
+            table.at[cohort, column] = planted
+    return pd.concat([table, *again]).to_csv(index=False, lineterminator="\n")
 
 
 def verdict() -> pd.DataFrame:
@@ -113,9 +106,9 @@ def verdict() -> pd.DataFrame:
         read_cohorts(planted_file(), **_ROLES)
     except EvidenceError as error:
         named = {(p.row, p.column): p.expected for p in error.problems}
-    lines = list(csv.DictReader(io.StringIO(planted_file().read_text(encoding="utf-8"))))
+    studies = pd.read_csv(planted_file(), dtype=str, keep_default_na=False)["study"]
     key = planted_key()
-    last = {line["study"]: row for row, line in enumerate(lines, start=2)}
+    last = {study: row for row, study in enumerate(studies, start=2)}
     labels = key["planted"].where(key["column"] == "study", key["cohort"])
     key.insert(0, "row", labels.map(last))
     cells = list(zip(key["row"], key["column"], strict=True))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ..door import pd
 
+_STYLE = "".join(Path(__file__).with_name("printed.css").read_text("utf-8").splitlines())
+
 
 def html_table(frame: pd.DataFrame) -> str:
     """Give a table as plain HTML, every cell escaped."""
@@ -21,23 +23,9 @@ def html_table(frame: pd.DataFrame) -> str:
 
 def document(title: str, body: str) -> str:
     """Give a page to print, with its style."""
-    style = (
-        "@page{size:A4;margin:18mm}body{font:11pt/1.4 serif;max-width:178mm;margin:auto}"
-        "section{break-inside:auto;margin-top:1.2em}h1{font-size:17pt}h2{font-size:13pt;"
-        "break-after:avoid}table{border-collapse:collapse;font-size:9pt;margin:.6em 0}"
-        "th,td{border:1px solid #777;padding:2px 5px;text-align:left;vertical-align:top}"
-        "tr,li,.given{break-inside:avoid}.given,.given+table,tr:first-child{break-after:avoid}"
-        "td p{margin:0 0 .3em}"
-        ".key table{width:100%}.key td:last-child{white-space:nowrap}.fill table{width:100%}"
-        ".fill td{height:9mm;vertical-align:middle}.fill td:empty{min-width:17mm}"
-        ".timed td:first-child{white-space:nowrap}code{font-size:9pt}"
-        ".line{height:8mm;border-bottom:1px solid #777;margin:0 0 .4em}"
-        ".asked{break-inside:avoid;margin:0}.asked h2{font-size:10pt;margin:1em 0 0}"
-        ".asked p{margin:.2em 0}"
-    )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
-        f"</title><style>{style}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n"
+        f"</title><style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n"
         "</body></html>\n"
     )
 
