@@ -38,8 +38,7 @@ class CorrectedCohorts:
     def changes_frame(self) -> pd.DataFrame:
         """Table with one row per change."""
         columns = list(Change.__dataclass_fields__)
-        rows = [[getattr(change, name) for name in columns] for change in self.changes]
-        frame = pd.DataFrame(rows, columns=columns)
+        frame = pd.DataFrame(list(self.changes), columns=columns)
         return frame.astype({"before": "float64", "after": "float64"})
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import displayed_prediction
 from ..engine.options import FEW_STUDIES
 from ..evidence import load_cohorts, load_sources
+from ..evidence.pages import page_content
 from ..models.pooling import pool
 from ..models.result import PoolResult
 from .causes import SPECIFIC, cause_share
@@ -64,37 +66,9 @@ LEVELS = ("very low", "low", "moderate", "high")
 _ALL = "all diseases"
 #: How certainty words what a patient does.
 _HOW = {"very low": "may ", "low": "may ", "moderate": "probably ", "high": ""}
-DOMAINS = (
-    "risk of bias",
-    "inconsistency",
-    "indirectness",
-    "imprecision",
-    "small-study effects",
-)
-#: What each rule asks; the numbers are ours, and open to disagreement.
-RULES = {
-    "risk of bias": (
-        "Not judged: no study-level assessment is available. Needed: two people rating each study "
-        "with a tool for prognosis, such as QUIPS."
-    ),
-    "inconsistency": (
-        "From τ², not from the number of cohorts: one level down when the middle 95 of 100 true "
-        "rates of cohorts span a factor of more than three, two when more than six. Not judged "
-        "where the interval of τ² contains both zero and a factor of more than six."
-    ),
-    "indirectness": (
-        "One level down when the longest median follow-up among the cohorts is more than three "
-        "times the shortest: crude shares then answer different questions."
-    ),
-    "imprecision": (
-        "One level down when the number is based on fewer than a hundred deaths, or the upper "
-        "confidence limit is more than twice the lower."
-    ),
-    "small-study effects": (
-        "One level down when the test with weights from size alone gives p below one in ten. A "
-        "larger p-value is not evidence against such effects: the test may miss them."
-    ),
-}
+#: What the rule of each domain asks; the numbers are ours, and open to disagreement.
+RULES: dict[str, str] = page_content("", Path(__file__).with_name("findings.toml"))["rules"]
+DOMAINS = tuple(RULES)
 WIDE, VERY_WIDE = 3.0, 6.0
 LONG = 3.0
 FEW, UNSURE = 100, 2.0

@@ -12,7 +12,7 @@ from helpers import load_cohorts, pool, pool_effects, printing, subgroups
 from helpers.errors import UnsupportedError
 from helpers.review.plots import forest
 from helpers.views.plots import style
-from helpers.views.plots.forest.layouts import layout_of, statistics
+from helpers.views.plots.forest.layouts import LAYOUTS, statistics
 from helpers.views.plots.note import note_of
 
 COLUMNS = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
@@ -127,7 +127,7 @@ def test_lines_of_statistics_hold_the_values_of_every_pool(layout, by_entity):
     ax = forest(by_entity, layout=layout)
     whole = " ".join(texts(ax)).replace(printing.HARD, " ")
     for fit in (*by_entity.groups.values(), by_entity.overall):
-        line = statistics(fit, layout_of(layout))
+        line = statistics(fit, LAYOUTS[layout])
         assert printing.number(fit.heterogeneity.I2, 0) in line
         assert str(fit.heterogeneity.df) in line
         assert line in whole
@@ -160,7 +160,7 @@ def test_squares_and_diamonds_stand_at_the_values_in_ink(layout, by_entity):
 
 
 def test_unknown_layouts_are_errors(myeloma):
-    with pytest.raises(UnsupportedError, match="layout is one of"):
+    with pytest.raises(UnsupportedError, match="layout='lancet': expected one of book"):
         forest(myeloma, layout="lancet")
 
 

@@ -22,22 +22,6 @@ Counts = NDArray[np.int64]
 SPECIFIC = ("CRS", "neurotoxicity or ICANS", "HLH")
 #: Classes that hold no cause.
 UNKNOWN = ("unknown", "organ failure, other or unknown")
-#: Reading order: infection first, then by size; classes without a cause last.
-ORDER = (
-    "infection",
-    "other malignancy",
-    "cardiovascular or respiratory",
-    "neurotoxicity or ICANS",
-    "ICANS",
-    "neurotoxicity, not specified",
-    "CRS",
-    "haemorrhage",
-    "HLH",
-    "organ failure",
-    "other",
-    "unknown",
-    "organ failure, other or unknown",
-)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -220,7 +204,8 @@ def _of_the_review(grouping: str) -> CauseTable:
         raise UnsupportedError(f"no causes by {grouping!r}; there are {'; '.join(known)}")
     part = data[data["grouping"] == grouping].astype({"cause": str, "level": str})
     names = list(dict.fromkeys(part["level"]))
-    causes = [cause for cause in ORDER if cause in set(part["cause"])]
+    # in the order of the data: infection first, then by size; classes without a cause last
+    causes = [cause for cause in data["cause"].cat.categories if cause in set(part["cause"])]
     part["doubt"] = part["certainty"] == "within 1"
     places = pd.MultiIndex.from_product([names, causes])
     cells, shape = part.set_index(["level", "cause"]).loc[places], (len(names), len(causes))

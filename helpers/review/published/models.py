@@ -58,21 +58,6 @@ PERMUTATIONS = 20_000
 PERMUTATION_SEED = 20_241
 #: The analysis without groups.
 ALL_COHORTS = "all cohorts"
-#: Reference level of each factor of the regressions; follow-up: not above the cut.
-_REFERENCE = {
-    ("LBCL", "product"): "axi-cel",
-    ("MM", "product"): "cilta-cel",
-    "setting": "trial",
-    "enrolment_ended": "2020 or later",
-    "treatment_line": "earlier",
-}
-_FACTOR = {
-    "product": "product",
-    "follow-up": "follow_up",
-    "setting": "setting",
-    "enrolment": "enrolment_ended",
-    "treatment line": "treatment_line",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +145,8 @@ def subgroup_definition(analysis: str) -> PublishedSubgroup:
     entity, topic = _split(analysis)
     pooled = _table("pooled")
     levels = tuple(pooled.loc[pooled["analysis"] == analysis, "level"])
-    by = {**_FACTOR, "entity": "entity", "single product": "product"}[topic]
+    by = {"enrolment": "enrolment_ended", "single product": "product"}.get(topic, topic)
+    by = by.replace("-", "_").replace(" ", "_")
     only_single = analysis in ("single product", "LBCL: product", "MM: product", "LBCL: follow-up")
     return PublishedSubgroup(analysis, by, entity, levels, mixed=not only_single)
 
@@ -177,19 +163,14 @@ def regression_definition(model: str) -> PublishedRegression:
     rows = _table("coefficients").query("model == @model")
     entity, _ = _split(model)
     assert entity is not None  # every published model is of one disease
-    factors = tuple(dict.fromkeys(rows["factor"].dropna()))
-    reference = {
-        name: follow_up_levels(entity)[0]
-        if name == "follow_up"
-        else _REFERENCE.get(name) or _REFERENCE[entity, name]
-        for name in factors
-    }
+    levels = rows.dropna(subset=["factor"])
+    reference = dict(zip(levels["factor"], levels["reference"], strict=True))
     terms = {
         "Intercept" if term == "intercept" else f"{factor}[T.{term}]": term
         for term, factor in zip(rows["term"], rows["factor"], strict=True)
     }
     kept = MappingProxyType(reference), MappingProxyType(terms)
-    return PublishedRegression(model, entity, " + ".join(factors), *kept)
+    return PublishedRegression(model, entity, " + ".join(reference), *kept)
 
 
 def _cohorts(

@@ -96,10 +96,7 @@ class Reproduction(Shown):
             Columns ``source, analysis, level, quantity, published`` (text), ``ours, digits,
             status, note, by_construction``.
         """
-        names = list(Comparison.__slots__)
-        return pd.DataFrame(
-            [[getattr(one, name) for name in names] for one in self.comparisons], columns=names
-        )
+        return pd.DataFrame(list(self.comparisons), columns=list(Comparison.__slots__))
 
     def summary_frame(self) -> pd.DataFrame:
         """Count by published table (rows) and status (columns)."""

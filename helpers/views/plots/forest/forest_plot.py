@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ....arguments import one_of
 from ....errors import MetaAnalysisError
 from ...subject import NEUTRAL, Subject
 from .. import style
@@ -14,7 +15,7 @@ from ..frame import Axes, Figure, axes_of, figure_of, place_axes, require_room, 
 from ..lettering import wrapped
 from ..note import annotate
 from .columns import BELOW, GAP, LINE, columns_of, write_above, write_notes, write_words
-from .layouts import BOOK, Layout, LayoutName, dressed, layout_of
+from .layouts import BOOK, LAYOUTS, Layout, LayoutName, dressed
 from .marks import draw_plot
 from .note import describe, footnotes
 from .rows import Order, Row, place, place_narrow, rows_of, whole_of
@@ -87,7 +88,7 @@ def forest(
     if not whole.k:
         raise MetaAnalysisError("a forest plot needs at least one included study")
     subject = subject.of_measure(whole.measure)
-    manner = layout_of(layout)
+    manner = LAYOUTS[one_of("layout", layout, LAYOUTS)]
     found, remarks = rows_of(result, prediction, subject, order, ratings)
     notes = remarks if manner.plain else [*footnotes(result), *remarks]
     drawn = dressed(found, result, manner)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from .... import printing
 from ....engine.summaries import COCHRAN
-from ....errors import UnsupportedError
 from ....evidence.pages import page_content
 from .. import style
 from .note import heterogeneity
@@ -54,23 +52,8 @@ class Layout:
     line: bool = True  # a dashed one, at the pooled estimate
 
 
-BOOK = Layout(
-    "book",
-    ("label", "counts"),
-    ("estimate", "weight"),
-    {
-        "label": "{one}",
-        "counts": "{Events}/{n}",
-        "estimate": "{short} ({level} CI)",
-        "weight": "Weight, %",
-    },
-    plain=False,
-)
-
-
-@cache
-def _others() -> dict[str, Layout]:
-    """Read the manners of others, lists as tuples."""
+def _layouts() -> dict[str, Layout]:
+    """Read the layouts, lists as tuples."""
     made = {}
     for name, said in page_content("", Path(__file__).with_name("layouts.toml")).items():
         fields: dict[str, Any] = {
@@ -80,13 +63,8 @@ def _others() -> dict[str, Layout]:
     return made
 
 
-def layout_of(name: str) -> Layout:
-    """Give the layout of a name."""
-    known = {"book": BOOK, **_others()}
-    if name not in known:
-        names = ", ".join(repr(one) for one in get_args(LayoutName))
-        raise UnsupportedError(f"layout is one of {names}, not {name!r}")
-    return known[name]
+LAYOUTS = _layouts()
+BOOK = LAYOUTS["book"]
 
 
 def statistics(fit: Any, layout: Layout) -> str:
@@ -96,13 +74,13 @@ def statistics(fit: Any, layout: Layout) -> str:
 
     >>> from helpers import pool
     >>> fit = pool(events=[3, 8, 16], n=[40, 60, 50], model="random")
-    >>> statistics(fit, layout_of("bmj"))
+    >>> statistics(fit, LAYOUTS["bmj"])
     'Test for heterogeneity: τ²=0.61, χ²=9.5, df=2, P=0.009, I²=79%'
-    >>> statistics(fit, layout_of("jama"))
+    >>> statistics(fit, LAYOUTS["jama"])
     'Heterogeneity: τ² = 0.61; χ² = 9.5 (df = 2), P = .009; I² = 79%'
-    >>> statistics(fit, layout_of("revman"))
+    >>> statistics(fit, LAYOUTS["revman"])
     'Heterogeneity: Tau² = 0.61; Chi² = 9.50, df = 2 (P = 0.009); I² = 79%'
-    >>> statistics(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"), layout_of("bmj"))
+    >>> statistics(pool(events=[3, 8, 16], n=[40, 60, 50], model="glmm"), LAYOUTS["bmj"])
     'Test for heterogeneity: τ²=0.38, likelihood-ratio χ²=10.3, df=2, P=0.006, I²=69%'
     """
     if not fit.shows_heterogeneity:
