@@ -31,7 +31,7 @@ MISSING_WORDS = frozenset(
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _LOOKED_AT = 200  # records from which the separator is found
 #: Lists of names that help to find a role, or to say why there is none.
-_NO_ROLES = frozenset({"weak_study", "two_arms", "without_event", "share"})
+_NO_ROLES = frozenset({"weak_study", "two_arms", "without_event", "share", "year"})
 _HEADERS = 40  # rows among which the header is looked for
 _COMMA = re.compile(r"[-\N{MINUS SIGN}]?[0-9]+,[0-9]+")
 #: Bytes that Windows-1252 does not assign.

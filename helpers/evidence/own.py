@@ -24,10 +24,6 @@ from .grid import Sheet, Source, is_frame, whole
 from .opening import MISSING_WORDS, Opened, guess, names, open_table, ours, plain_name
 from .problems import CellProblem, EvidenceError
 
-#: Names of columns that tell two studies of one author apart.
-_YEARS = frozenset(
-    "year|pub year|pubyear|publication year|year of publication|yr|jahr|année|año|anno".split("|")
-)
 #: Words in the name of a column of follow-up in years.
 _IN_YEARS = frozenset("years year yr yrs jahre jahren ans années años".split())
 #: What the columns that every table needs hold, and the option that names each.
@@ -295,15 +291,15 @@ def usable_sheet(
 
 def _tell_apart(sheet: Sheet, cells: list[list[Any]], label: int) -> None:
     """Add the year to labels that are used twice, and the row to those that still are."""
-    years = [i for i, name in enumerate(sheet.header) if plain_name(name) in _YEARS]
-    names = [made[label] for made in cells]
-    if len(set(names)) < len(names) and len(years) == 1:
+    years = [i for i, name in enumerate(sheet.header) if plain_name(name) in names()["year"]]
+    labels = [made[label] for made in cells]
+    if len(set(labels)) < len(labels) and len(years) == 1:
         for made, record in zip(cells, sheet.cells, strict=True):
             year = str(record[years[0]]).strip()
             if made[label] != "" and year and year not in str(made[label]):
                 made[label] = f"{made[label]} {year}"
-        names = [made[label] for made in cells]
-    used = Counter(names)
+        labels = [made[label] for made in cells]
+    used = Counter(labels)
     for row, made in zip(sheet.rows, cells, strict=True):
         if made[label] != "" and used[made[label]] > 1:
             made[label] = f"{made[label]} (row {row})"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import printing
 from ..engine.literature import references
+from ..evidence.pages import page_content
 from ..version import __version__
 from ..views import prose
 from ..views.plots import Picture
@@ -124,26 +126,7 @@ def with_files(picture: Picture, files: Iterable[str]) -> str:
 
 
 #: Name or ending of a file -> what it is; the first that fits.
-_KINDS = {
-    ".zip": "everything in one file",
-    ".docx": "this report as a Word document, with its tables and figures",
-    "again.py": "a Python script that recomputes the numbers of this report",
-    "again.R": "the same analyses in R with metafor and lme4; not run when the report was made",
-    "table.csv": "the checked table, from which both scripts start",
-    "results.json": "every result with all digits",
-    "results.schema.json": "what the values of results.json are, as a JSON schema",
-    "pooled.csv": "the pooled results, like all tables with all digits",
-    "studies.csv": "the estimate, interval and weight of each {study}",
-    "risk_of_bias.csv": "the result for each rating of the risk of bias",
-    "without_each_cluster.csv": "the result without each cluster",
-    "clusters.csv": "the models of three levels",
-    "groups.csv": "the result of each group",
-    "meta_regression.csv": "the coefficients of each meta-regression",
-    "rates.csv": "the events per person-time of each {study}",
-    "leave_one_out.csv": "the result without each {study}",
-    "influence.csv": "measures of the influence of each {study}",
-    "small_study_tests.csv": "the tests for small-study effects",
-}
+_KINDS: dict[str, str] = page_content("", Path(__file__).with_name("files.toml"))
 
 
 def files_section(files: Iterable[str], subject: Subject) -> Section:

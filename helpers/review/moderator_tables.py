@@ -8,8 +8,6 @@ from .. import printing
 from ..views.tables import Table, numbers, of_rows
 from .subject import SUBJECT
 
-_WORDS = {"entity": "disease"}
-
 
 def subgroup_rows_table(rows: pd.DataFrame) -> Table:
     """Print the pooled groups of the published subgroup analyses.
@@ -34,7 +32,7 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
         rows.loc[places.sort_values(["first", "then"]).index],
         "Every published group, computed from the cohort table",
         {
-            "Analysis": lambda row: _WORDS.get(row["analysis"], row["analysis"]),
+            "Analysis": lambda row: printing.readable(row["analysis"]),
             "Group": "level",
             "Cohorts": "cohorts",
             "Deaths/patients": "{events:,}/{n:,}".format_map,
@@ -66,7 +64,7 @@ def subgroup_tests_table(tests: pd.DataFrame) -> Table:
     >>> subgroup_tests_table(subgroup_tests(["setting"])).name
     'tests-between-groups'
     """
-    shown = tests.assign(analysis=tests["analysis"].replace(_WORDS))
+    shown = tests.assign(analysis=tests["analysis"].map(printing.readable))
     return numbers(
         shown,
         "One question, several tests: p-values between groups",

@@ -23,13 +23,12 @@ from ..models.rates import with_person_time
 from ..models.result import PoolResult
 from ..models.subgroup_analysis import SubgroupResult, subgroups
 from ..review.causes import share_bounds
-from ..review.choices import PUBLISHED_POOLING
+from ..review.choices import COLUMNS, PUBLISHED_POOLING
 from ..review.prevention import infection_burden
 from ..review.published.models import published_fits
 from ..review.since_then import frozen_forecasts
 from ..review.time_at_risk.contrast import follow_up_exponent, time_contrast
 
-COLUMNS: dict[str, Any] = {"events": "nonrelapse_deaths", "n": "patients", "study": "cohort"}
 ALPHA = 0.05
 
 #: Option -> its value, and the value as it is printed.

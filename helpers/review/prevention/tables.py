@@ -23,14 +23,6 @@ SOURCE = {
     "company": "company information",
     "not opened": "not opened",
 }
-WINDOWS = {
-    "before infusion": "Before infusion",
-    "from infusion": "From infusion",
-    "while neutrophils are low": "While neutrophils are low",
-    "for months": "For months",
-    "from three months": "From three months",
-    "all": "At any time",
-}
 
 
 def _per_1000(value: float) -> str:
@@ -159,10 +151,14 @@ def guidance_table(guidance: pd.DataFrame, *, evidence: bool = False) -> Table:
     return of_rows(
         _rows(shown),
         "What guidance says on preventing infection, by time",
-        {"Time": lambda row: WINDOWS[str(row.time_window)], **columns},
+        {"Time": lambda row: _window(row.time_window), **columns},
         groups="Time",
         name="guidance-by-time",
     )
+
+
+def _window(text: str) -> str:
+    return "At any time" if text == "all" else printing.capital(text)
 
 
 def _said(*parts: Any) -> str:

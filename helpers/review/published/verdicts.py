@@ -22,6 +22,7 @@ from ...errors import MetaAnalysisError
 from ...evidence import load_cohorts, load_published, load_sources
 from ...evidence.corrections import apply_corrections
 from ...shared_results import shared_in_a_build
+from ..claim_choices import WORDS
 from .models import (
     published_fits,
     published_permutation,
@@ -41,22 +42,8 @@ VERDICTS = (REPRODUCED, FRAGILE, NOT_PUBLIC)
 
 ALPHA = 0.05
 MOST = 0.95  # share of all defensible analyses from which a claim holds "in nearly all"
-# Claim of the abstract -> claim of the multiverse.
-_MULTIVERSE = {
-    "mcl": "mcl-lbcl",
-    "axi-cel": "axi-tisa",
-    "cilta-cel": "cilta-ide",
-    "infection": "infection-half",
-}
-# Page (and section) of the book -> claims that it shows.
-_PAGES = {
-    "data_extraction.ipynb": ("patients", "deaths"),
-    "data_extraction.ipynb#how-it-was-checked": ("trials", "real-world"),
-    "subgroups.ipynb": ("mcl", "mm", "lbcl", "il"),
-    "meta_regression.ipynb": ("axi-cel", "cilta-cel"),
-    "causes_of_death.ipynb": ("infection", "malignancy", "cardiovascular", "car-t-specific"),
-}
-_WHERE = {key: page for page, keys in _PAGES.items() for key in keys}
+#: Claim of the abstract -> the page of the book with it, and perhaps a claim of the multiverse.
+_ABSTRACT: dict[str, dict[str, str]] = WORDS["abstract"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +210,7 @@ def _book_claim(key: str) -> str:
 
 
 def _multiverse_check(key: str) -> Check:
-    result = _multiverse(_MULTIVERSE[key])
+    result = _multiverse(_ABSTRACT[key]["multiverse"])
     share = result.share_certain
     return Check(
         "Supported by the whole interval in nearly all defensible analyses",
@@ -258,7 +245,8 @@ def claims() -> tuple[CheckedClaim, ...]:
             published, ours = (_with_unit(x, row) for x in (row["value"], number.ours))
             note = number.note
         note = " ".join(filter(None, (note, _book_claim(key))))
-        said = (key, row["statement"], published, ours, verdict, checks, _WHERE[key], note)
+        page = _ABSTRACT[key]["page"]
+        said = (key, row["statement"], published, ours, verdict, checks, page, note)
         found.append(CheckedClaim(*said))
     return tuple(found)
 
