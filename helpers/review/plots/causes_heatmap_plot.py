@@ -39,9 +39,9 @@ def causes_heatmap(test: HomogeneityTest, *, ax: Axes | None = None, width: floa
     Returns
     -------
     Axes
-        Groups in rows, causes in columns; each cell holds the deaths and the adjusted residual
-        with its sign, is shaded by the residual, and framed where its p-value for all cells at
-        once is below 0.05. With a note that ``show`` picks up.
+        Groups in rows, causes in columns; each cell holds the deaths and the adjusted residual with
+        its sign, is shaded by the residual, and framed where its p-value for all cells at once is
+        below 0.05.
 
     Examples
     --------

@@ -50,8 +50,7 @@ def causes_dots(
     Returns
     -------
     Axes
-        One row per group, percent across. With a note that ``show`` picks up; its table holds all
-        causes.
+        One row per group, percent across; the table behind it holds all causes.
 
     Raises
     ------
@@ -114,7 +113,7 @@ def rate_dots(
     Returns
     -------
     Axes
-        One row per group, deaths per 1,000 treated across. With a note that ``show`` picks up.
+        One row per group, deaths per 1,000 treated across.
 
     Raises
     ------
@@ -215,9 +214,8 @@ def causes_shares(
     Returns
     -------
     Axes
-        Causes from top to bottom in the order of the table, share in percent across. The thick
-        line is the Wilson interval of the one share, the thin one Goodman's for all shares at
-        once. With a note that ``show`` picks up.
+        Causes from top to bottom in the order of the table, share in percent across. The thick line
+        is the Wilson interval of the one share, the thin one Goodman's for all shares at once.
 
     Raises
     ------

@@ -52,8 +52,7 @@ def study_overview(
     Axes
         Median follow-up (months) across, patients (logarithmic) up; colour and shape tell the
         disease, area the share of nonrelapse deaths; trials are filled, real-world cohorts open.
-        Cohorts without a follow-up time stand in a strip at the left. With a note that ``show``
-        picks up.
+        Cohorts without a follow-up time stand in a strip at the left.
 
     Raises
     ------

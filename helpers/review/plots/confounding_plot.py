@@ -48,7 +48,7 @@ def confounding(cohorts: pd.DataFrame, *, ax: Axes | None = None, width: float =
     Axes
         Products down the side; setting and follow-up across, without combinations that no product
         has. Squares, their area the patients, with the number of cohorts and of patients under
-        them; an empty combination carries the word "none". With a note that ``show`` picks up.
+        them; an empty combination carries the word "none".
 
     Raises
     ------

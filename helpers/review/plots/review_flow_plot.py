@@ -46,8 +46,7 @@ def review_flow(methods: pd.DataFrame, *, ax: Axes | None = None, width: float =
     Returns
     -------
     Axes
-        Boxes from records down to cohorts, exclusions beside them. Dashed boxes are unknown. With
-        a note that ``show`` picks up.
+        Boxes from records down to cohorts, exclusions beside them. Dashed boxes are unknown.
 
     Raises
     ------

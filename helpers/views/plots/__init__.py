@@ -1,7 +1,8 @@
 """Pictures of results: each takes and returns axes, writes its alt text and keeps its table.
 
-``show`` turns axes into a picture of the page. Matplotlib itself is imported when the first
-picture is drawn, because that takes half a second.
+``show`` turns axes into a picture of the page, with the note (title, alt text, caption, table) that
+each plot attaches to its axes. Matplotlib itself is imported when the first picture is drawn,
+because that takes half a second.
 """
 
 from ..subject import Subject

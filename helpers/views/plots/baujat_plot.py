@@ -39,9 +39,9 @@ def baujat(
     Returns
     -------
     Axes
-        Values of ``fit.baujat()``, with a note that ``show`` picks up. Named are the six studies
-        farthest from the origin, each axis in units of its largest value. Studies whose deletion
-        leaves no estimate are not drawn; the caption counts them.
+        Values of ``fit.baujat()``. Named are the six studies farthest from the origin, each axis in
+        units of its largest value. Studies whose deletion leaves no estimate are not drawn; the
+        caption counts them.
 
     Raises
     ------

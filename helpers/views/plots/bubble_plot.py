@@ -53,9 +53,9 @@ def bubble(
     Returns
     -------
     Axes
-        Bubbles at the studies' own values with areas in proportion to their weights; line and
-        inner band: fitted value and its confidence interval; outer band: prediction interval for a
-        new study. With a note that ``show`` picks up.
+        Bubbles at the studies' own values with areas in proportion to their weights; line and inner
+        band: fitted value and its confidence interval; outer band: prediction interval for a new
+        study.
 
     Raises
     ------

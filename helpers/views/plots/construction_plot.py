@@ -83,8 +83,8 @@ def construction(
     Returns
     -------
     Axes
-        The (first) axes. Each path joins the likely counts (middle 95%) of one size; the area
-        of a mark is its probability. With a note that ``show`` picks up.
+        The (first) axes. Each path joins the likely counts (middle 95%) of one size; the area of a
+        mark is its probability.
 
     Raises
     ------

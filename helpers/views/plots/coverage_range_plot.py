@@ -42,7 +42,6 @@ def coverage_range(
     Axes
         Coverage across, a row for each interval: the filled dot is the mean over the true
         proportions of the frame, the open one the lowest; the dashed line is the nominal level.
-        With a note that ``show`` picks up.
 
     Raises
     ------

@@ -38,8 +38,8 @@ def decision_flow(frame: pd.DataFrame, *, ax: Axes | None = None, width: float =
     Returns
     -------
     Axes
-        Boxes joined by arrows, the names of the steps on the left. With a note that ``show``
-        picks up; its alt text reads the ways one by one.
+        Boxes joined by arrows, the names of the steps on the left. The alt text of its note reads
+        the ways one by one.
 
     Raises
     ------

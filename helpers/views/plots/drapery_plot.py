@@ -34,9 +34,8 @@ def drapery(fit: Any, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
     Returns
     -------
     Axes
-        Where a curve crosses p = 0.05 are the ends of a 95% Wald interval; other levels can be
-        read off as well. The shaded strip is the fit's prediction interval, where it has one.
-        With a note that ``show`` picks up.
+        Where a curve crosses p = 0.05 are the ends of a 95% Wald interval; other levels can be read
+        off as well. The shaded strip is the fit's prediction interval, where it has one.
 
     Raises
     ------

@@ -53,11 +53,6 @@ def estimates(
     ax, width
         As in :func:`helpers.plots.forest`.
 
-    Returns
-    -------
-    Axes
-        With a note that ``show`` picks up.
-
     Raises
     ------
     MetaAnalysisError

@@ -72,9 +72,8 @@ def funnel(
     Returns
     -------
     Axes
-        With a note that ``show`` picks up. The limits contain 95% of studies if all had one true
-        effect; on the axis of sizes they use the variance that a study of that size has at the
-        pooled effect.
+        The limits contain 95% of studies if all had one true effect; on the axis of sizes they use
+        the variance that a study of that size has at the pooled effect.
 
     Raises
     ------

@@ -52,10 +52,9 @@ def gosh(
     Returns
     -------
     Axes
-        Cells of the plane of estimate and I2, each with a mark whose area grows with its number
-        of subsets: filled where most of them contain the study, open where most do not. Above, the
-        numbers of subsets with and without it. Subsets that did not converge are left out. With a
-        note that ``show`` picks up.
+        Cells of the plane of estimate and I2, each with a mark whose area grows with its number of
+        subsets: filled where most of them contain the study, open where most do not. Above, the
+        numbers of subsets with and without it. Subsets that did not converge are left out.
 
     Raises
     ------

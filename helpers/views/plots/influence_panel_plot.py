@@ -62,8 +62,7 @@ def influence_panel(
         deleted residual, DFFITS, Cook's distance, ratio of variances, tau2 without the study, and
         weight. With several coefficients the ratio is that of determinants, and leverage is in the
         place of the weight. Dashed lines are the rules; marks beyond one are filled. Studies whose
-        deletion leaves no estimate have a name and no marks of it. With a note that ``show`` picks
-        up.
+        deletion leaves no estimate have a name and no marks of it.
 
     Raises
     ------

@@ -36,8 +36,7 @@ def leave_one_out_strip(
     -------
     Axes
         Pooled estimate across; a line for each study that is left out. The lowest, the highest and
-        the estimate of all are named; the bar under the lines is the interval of all. With a note
-        that ``show`` picks up.
+        the estimate of all are named; the bar under the lines is the interval of all.
 
     Raises
     ------

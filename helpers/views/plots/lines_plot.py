@@ -61,11 +61,6 @@ def lines(
     ax, width
         As in :func:`helpers.plots.forest`.
 
-    Returns
-    -------
-    Axes
-        With a note that ``show`` picks up.
-
     Raises
     ------
     MetaAnalysisError

@@ -40,11 +40,6 @@ def median_mean(
     ax, subject, width
         As in :func:`helpers.plots.forest`.
 
-    Returns
-    -------
-    Axes
-        With a note that ``show`` picks up.
-
     Raises
     ------
     UnsupportedError

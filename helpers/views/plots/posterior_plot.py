@@ -61,9 +61,8 @@ def posterior(
     Returns
     -------
     Axes
-        Every density is scaled to the same height, so that areas compare within a row, not
-        between rows. Below it the central interval with the median. With a note that ``show``
-        picks up.
+        Every density is scaled to the same height, so that areas compare within a row, not between
+        rows. Below it the central interval with the median.
 
     Raises
     ------

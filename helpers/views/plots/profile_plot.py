@@ -39,7 +39,7 @@ def profile(
     -------
     Axes
         Log-likelihood minus its maximum, the height at which the interval is read off, and its
-        limits. With a note that ``show`` picks up.
+        limits.
 
     Raises
     ------

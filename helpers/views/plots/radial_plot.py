@@ -32,10 +32,9 @@ def radial(fit: Any, *, ax: Axes | None = None, width: float = 720.0) -> Axes:
     Returns
     -------
     Axes
-        Studies of one true effect scatter with variance 1 about zero, and 95% of them lie in
-        the band. The line from the origin to a study has the slope of its distance from the
-        pooled effect; the rays at the right say which value a slope stands for. With a note that
-        ``show`` picks up.
+        Studies of one true effect scatter with variance 1 about zero, and 95% of them lie in the
+        band. The line from the origin to a study has the slope of its distance from the pooled
+        effect; the rays at the right say which value a slope stands for.
 
     Raises
     ------

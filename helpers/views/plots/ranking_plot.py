@@ -43,8 +43,8 @@ def ranking(
     Returns
     -------
     Axes
-        A row for each group, lowest mean rank first, a column for each rank; the height of a bar
-        is the probability, which is written above it. With a note that ``show`` picks up.
+        A row for each group, lowest mean rank first, a column for each rank; the height of a bar is
+        the probability, which is written above it.
 
     Examples
     --------

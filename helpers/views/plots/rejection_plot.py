@@ -41,8 +41,8 @@ def rejection(
     Returns
     -------
     Axes
-        One row per test, in the order of the first simulation; bars are 95% Monte Carlo
-        intervals, the line is the nominal level. With a note that ``show`` picks up.
+        One row per test, in the order of the first simulation; bars are 95% Monte Carlo intervals,
+        the line is the nominal level.
 
     Raises
     ------

@@ -43,8 +43,7 @@ def shrinkage(
     -------
     Axes
         Studies by size, the largest first: open circles are raw rates, filled ones posterior
-        medians with their intervals; the dashed line is the pooled rate. With a note that
-        ``show`` picks up.
+        medians with their intervals; the dashed line is the pooled rate.
 
     Raises
     ------

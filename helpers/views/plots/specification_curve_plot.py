@@ -165,11 +165,10 @@ def specification_curve(
     -------
     Axes
         The estimates; the dashboard is a second axes of the same figure. Vertical lines are
-        intervals (medians over neighbours); a few of the widest may leave the frame. A bar in
-        the dashboard is as tall as the share of the analyses above it that have the level. The
-        columns at the right give, for the analyses with the level, their number and median or,
-        under a claim, the share that supports it, and that supports it with the whole interval.
-        With a note that ``show`` picks up.
+        intervals (medians over neighbours); a few of the widest may leave the frame. A bar in the
+        dashboard is as tall as the share of the analyses above it that have the level. The columns
+        at the right give, for the analyses with the level, their number and median or, under a
+        claim, the share that supports it, and that supports it with the whole interval.
 
     Raises
     ------

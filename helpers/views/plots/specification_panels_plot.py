@@ -39,8 +39,7 @@ def specification_panels(
     -------
     Axes
         The first panel; the others are axes of the same figure. Grey lines are intervals (medians
-        over neighbours), the dashed line is what the claim asks for. With a note that ``show``
-        picks up.
+        over neighbours), the dashed line is what the claim asks for.
 
     Raises
     ------

@@ -46,8 +46,8 @@ def variance_curves(
     Returns
     -------
     Axes
-        True proportion across, relative variance up (logarithmic); a flat line at 1 is a
-        stabilised variance. With a note that ``show`` picks up.
+        True proportion across, relative variance up (logarithmic); a flat line at 1 is a stabilised
+        variance.
 
     Raises
     ------

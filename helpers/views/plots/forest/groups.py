@@ -38,11 +38,6 @@ def subgroup_forest(
     ax, subject, prediction, width
         As in :func:`helpers.plots.forest`.
 
-    Returns
-    -------
-    Axes
-        With a note (alt text, caption, table) that ``show`` picks up.
-
     Raises
     ------
     MetaAnalysisError

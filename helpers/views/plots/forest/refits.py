@@ -49,8 +49,8 @@ def leave_one_out_forest(
     Returns
     -------
     Axes
-        Rows of ``fit.leave_one_out()``; counts are those of the studies left. The last column is
-        I2 without the study, where the model has one. With a note that ``show`` picks up.
+        Rows of ``fit.leave_one_out()``; counts are those of the studies left. The last column is I2
+        without the study, where the model has one.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def cumulative_forest(
     -------
     Axes
         A row for each value, from ``fit.cumulative()``. The last column is I2 so far, where the
-        model has one. With a note that ``show`` picks up.
+        model has one.
 
     Raises
     ------
