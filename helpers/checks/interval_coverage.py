@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from ..arguments import LEVEL, Array
 from ..door import pd
 from ..engine.distributions import gammaln, norm_ppf
-from ..engine.effects import Measure, get_measure, study_interval
+from ..engine.effects import get_measure, study_interval
 from ..errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -269,20 +269,16 @@ def relative_variance(
     chance = _binomial(n, np.append(true, 0.5))
     found = {}
     for name in measures:
-        yi, _ = _proportion(name).effects(np.arange(n + 1.0), np.full(n + 1, float(n)))
+        measure = get_measure(name)
+        if measure.kind != "proportion":
+            raise UnsupportedError(f"measure={name!r} is not a proportion")
+        yi, _ = measure.effects(np.arange(n + 1.0), np.full(n + 1, float(n)))
         mean = chance @ yi
         variance = (chance * (yi - mean[:, None]) ** 2).sum(axis=1)
         found[name] = variance[:-1] / variance[-1]
     frame = pd.DataFrame(found, index=pd.Index(true, name="p"))
     frame.attrs["n"] = int(n)
     return frame
-
-
-def _proportion(name: str) -> Measure:
-    measure = get_measure(name)
-    if measure.kind != "proportion":
-        raise UnsupportedError(f"measure={name!r} is not a proportion")
-    return measure
 
 
 def back_transforms(fit: PoolResult, sizes: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -270,7 +270,9 @@ def _workbook(
     content: bytes, file: str, sheet: str | int | None, wanted: Sequence[str]
 ) -> tuple[list[list[str]], list[str], list[str]]:
     """Read one sheet: its rows, what was understood, and the names of all sheets, its own first."""
-    is_xlsx = content.startswith(b"PK") and not _is_ods(content)
+    # the first file of an OpenDocument names its type
+    is_ods = b"mimetypeapplication/vnd.oasis.opendocument" in content[:200]
+    is_xlsx = content.startswith(b"PK") and not is_ods
     book = Workbook(content, file) if is_xlsx else _Other(content, file)
     found = book.names
     # what is hidden is often an older state of the same table
@@ -282,7 +284,9 @@ def _workbook(
         elif 1 <= number <= len(found):
             places = [number - 1]
         else:
-            raise whole(file, f"sheet {sheet!r}", f"one of the sheets {_quoted(found)}")
+            raise whole(
+                file, f"sheet {sheet!r}", f"one of the sheets {', '.join(map(repr, found))}"
+            )
     read = {place: rows for place in places if any(map(any, rows := book.rows(place)))}
     if not read:
         raise whole(file, "no cells", "a header row and at least one record")
@@ -338,11 +342,6 @@ class _Other:
         return [[_written(cell) for cell in row] for row in rows]
 
 
-def _is_ods(content: bytes) -> bool:
-    """Tell a spreadsheet of OpenDocument, whose first file names its type."""
-    return b"mimetypeapplication/vnd.oasis.opendocument" in content[:200]
-
-
 def sheet_text(content: bytes, file: str, sheet: str | int | None = None) -> tuple[str, list[str]]:
     r"""Give a sheet of a spreadsheet as CSV text, row by row as it is, and the sheets' names.
 
@@ -352,10 +351,6 @@ def sheet_text(content: bytes, file: str, sheet: str | int | None = None) -> tup
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue(), sheets
-
-
-def _quoted(names_: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names_)
 
 
 def _written(cell: Any) -> str:

@@ -90,7 +90,9 @@ def public_names(module: Any) -> tuple[str, ...]:
 def _entry(module: str, name: str, offered: Any) -> Entry | None:
     if inspect.ismodule(offered):  # a room, whose names have their own entries
         return None
-    found = _undecorated(offered)
+    # the function under decorators such as ``functools.cache``; anything else as it is
+    inner = inspect.unwrap(offered) if callable(offered) else offered
+    found = inner if inspect.isfunction(inner) else offered
     if inspect.isfunction(found) or inspect.isclass(found):
         kind = "class" if inspect.isclass(found) else "function"
     else:
@@ -112,9 +114,3 @@ def _offered_as(module: str, name: str, offered: Any) -> str:
         if name in public_names(package) and getattr(package, name) is offered:
             return f"{door}.{name}"
     return f"{module}.{name}"
-
-
-def _undecorated(found: Any) -> Any:
-    """Give the function under decorators such as ``functools.cache``; anything else as it is."""
-    inner = inspect.unwrap(found) if callable(found) else found
-    return inner if inspect.isfunction(inner) else found

@@ -52,7 +52,7 @@ def room_page(room: Room, address: str | None, run: Runner = run_examples) -> st
     parts = []
     for module in room.modules:
         loaded: Any = import_module(module)
-        doc = parse_docstring(_module_doc(loaded, module))
+        doc = parse_docstring(loaded.__doc__)
         parts += [f"## `{module}`", _linked(markdown(f"{doc.summary}\n\n{doc.text}"), room)]
         mine = [entry for entry in entries(room) if entry.module == module]
         parts += [_entry(entry, room, address, run, makers) for entry in mine]
@@ -78,12 +78,6 @@ def room_index() -> Sentence:
                 lines.append(f"{{py:obj}}`{name} <{entry.name}>`\n: {markdown(doc.summary)}")
         parts.append("\n\n".join(lines))
     return Sentence("\n\n".join(parts))
-
-
-def _module_doc(loaded: Any, module: str) -> str | None:
-    if not inspect.ismodule(loaded):
-        return getattr(loaded, "__doc__", None)
-    return loaded.__doc__
 
 
 def _told(found: Any) -> Docstring:

@@ -349,7 +349,7 @@ def _said(analysis: Analysis) -> list[tuple[str, tuple[Reference, ...]]]:
     """Each sentence on the methods once, with its sources."""
     said = {
         f"All analyses were done with nrm-meta {__version__}.": (),
-        **{_sentence(str(one)): one.references for one in _described(analysis)},
+        **{f"{str(one).removesuffix('.')}.": one.references for one in _described(analysis)},
         sentences.intervals(analysis): references(*_ALWAYS),
     }
     return list(said.items())
@@ -401,7 +401,3 @@ def _methods(analysis: Analysis, subject: Subject) -> Section:
         f'<ul class="references numbered">{"".join(items)}</ul>',
     )
     return Section("methods", "Methods and sources", body)
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else text + "."

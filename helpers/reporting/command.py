@@ -159,9 +159,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Example 2022 B,11,130,registry,
     0
     """
+    from ..evidence import data_folder
+
     options = _parser().parse_args(arguments)
     try:
-        return _template() if options.command == "template" else _report(options)
+        if options.command == "report":
+            return _report(options)
+        print((data_folder() / "template.csv").read_text(encoding="utf-8"), end="")
+        return 0
     except MetaAnalysisError as error:
         print(_in_words(error), file=sys.stderr)
         return WRONG_INPUT
@@ -183,13 +188,6 @@ def _in_words(error: MetaAnalysisError) -> str:
         named = shlex.quote(",".join(words))
         lines.append(f"Where these words mean that a number is missing, add: --missing {named}")
     return "\n".join(lines)
-
-
-def _template() -> int:
-    from ..evidence import data_folder
-
-    print((data_folder() / "template.csv").read_text(encoding="utf-8"), end="")
-    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

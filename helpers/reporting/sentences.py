@@ -432,10 +432,9 @@ def intervals(analysis: Analysis) -> str:
     single = _STUDY_INTERVALS[fit.options.study_ci]
     text = f"Intervals for single studies are {single}"
     if analysis.columns.lower is not None:
-        where = "" if fit.measure == "effect" else f" on the {fit.measure} scale"
         text = (
             "Standard errors were taken from the limits, as those of "
-            f"{printing.level_text(LIMITS_LEVEL)} intervals{where}. {text}"
+            f"{printing.level_text(LIMITS_LEVEL)} intervals{_on_scale(fit)}. {text}"
         )
     if analysis.one_sided or fit.k < 2 or fit.model == "common":
         return text + "."

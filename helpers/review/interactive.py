@@ -76,7 +76,11 @@ def forest(
             "interval": f"% ({printing.percent(fit.level, 0)} CI)",
         },
         "filters": [
-            {"key": key, "label": label, "levels": _levels(cohorts[key])}
+            {
+                "key": key,
+                "label": label,
+                "levels": [str(level) for level, n in cohorts[key].value_counts().items() if n],
+            }
             for key, label in FILTERS.items()
         ],
         "rows": [_row(str(label), row, fit.level) for label, row in table.iterrows()],
@@ -112,10 +116,6 @@ def _audit(audit: pd.DataFrame, labels: list[str]) -> dict[str, list[str]]:
         ]
         for cohort, part in mine.groupby("cohort", sort=True, observed=True)
     }
-
-
-def _levels(column: pd.Series) -> list[str]:
-    return [str(level) for level in column.value_counts().index if (column == level).any()]
 
 
 def _text(value: Any) -> str | None:

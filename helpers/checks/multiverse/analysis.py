@@ -9,7 +9,7 @@ call of it; each row equals what `helpers.pool` gives for its choices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -175,7 +175,8 @@ def _columns(
     """Run what can be run; every specification gets a row."""
     rows = len(grid.options)
     reason = np.full(rows, "", dtype=object)
-    for options, mine in _by_options(grid.options):
+    for _, mine in grouped([tuple(one.values()) for one in grid.options]):
+        options = grid.options[mine[0]]
         kind = get_measure(options["measure"]).kind
         why = incompatible(options, level)
         if not why and kind not in variants.sizes:
@@ -205,12 +206,6 @@ def _columns(
     columns["status"], columns["reason"] = status, reason
     columns["multiplicity"] = np.bincount(grid.row, minlength=rows)
     return columns
-
-
-def _by_options(options: Options) -> Iterator[tuple[dict[str, Any], Rows]]:
-    """Each distinct set of options with the specifications that have it."""
-    for _, rows in grouped([tuple(one.values()) for one in options]):
-        yield options[rows[0]], rows
 
 
 def _back(est: Estimates, options: Options) -> Any:

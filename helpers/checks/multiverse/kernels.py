@@ -142,14 +142,11 @@ def estimate(
     everyone = np.ones(len(variants.labels), dtype=bool) if inside is None else inside
     nobody = np.zeros((0, 1))
     parts = [(np.arange(0), Estimates.of(nobody, nobody, nobody > 0))]
-    for counts, rows in grouped([_by_counts(o) for o in options]):
+    by_counts = [o["model"] == "glmm" or o["method"] == "likelihood" for o in options]
+    for counts, rows in grouped(by_counts):
         run = _likelihood if counts else _inverse_variance
         parts += run(variants, which, options, rows, level, everyone)
     return gathered(parts)
-
-
-def _by_counts(options: dict[str, Any]) -> bool:
-    return options["model"] == "glmm" or options["method"] == "likelihood"
 
 
 def _inverse_variance(

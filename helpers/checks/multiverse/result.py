@@ -262,7 +262,8 @@ def influence_table(
         np.maximum.at(high, place, value)
         paired = size > 1
         switch = (high - low)[paired]
-        level, effect = _level_means(codes[paired[place], d], deviation[paired[place]])
+        level, at = np.unique(codes[paired[place], d], return_inverse=True)
+        effect = np.bincount(at, weights=deviation[paired[place]]) / np.bincount(at)
         largest = float(switch.max(initial=0.0))
         moves = largest > 1e-12 * float(np.abs(value).max())
         share = 100.0 * float((deviation**2).mean()) / spread if moves else 0.0
@@ -279,11 +280,3 @@ def influence_table(
         )
     table = pd.DataFrame(rows, index=pd.Index(list(choices), name="choice"))
     return table.iloc[ties.order(table["share"], descending=True)]
-
-
-def _level_means(
-    code: NDArray[np.intp], value: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Levels present and the mean of the values at each."""
-    level, place = np.unique(code, return_inverse=True)
-    return level, np.bincount(place, weights=value) / np.bincount(place)

@@ -199,10 +199,13 @@ def _note(
 
 def _frame(ax: Axes, levels: list[str], across: list[tuple[str, ...]], wide: float) -> None:
     """Write the levels around the grid, and rules between rows and outer groups."""
+    from textwrap import fill
+
     grid_below(ax, hide=("left", "right", "top", "bottom"))
     ax.set_yticks([i + 0.5 for i in range(len(levels))], labels=fit_names(ax, levels))
     ax.xaxis.tick_top()
-    inner = [_wrapped(key[-1], wide) for key in across]
+    letters = max(8, int(wide / 6.6))
+    inner = [fill(key[-1], letters, break_long_words=False) for key in across]
     ax.set_xticks([j + 0.5 for j in range(len(across))], labels=inner)
     ax.tick_params(pad=4)
     for i in range(len(levels) + 1):
@@ -217,9 +220,3 @@ def _frame(ax: Axes, levels: list[str], across: list[tuple[str, ...]], wide: flo
         )  # fmt: skip
         if places[0]:
             ax.axvline(places[0], color=style.QUIET.light, lw=0.8, zorder=1)
-
-
-def _wrapped(text: str, wide: float) -> str:
-    from textwrap import fill
-
-    return fill(text, max(8, int(wide / 6.6)), break_long_words=False)

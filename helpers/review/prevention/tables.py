@@ -143,7 +143,7 @@ def guidance_table(guidance: pd.DataFrame, *, evidence: bool = False) -> Table:
         detail: lambda row: _said(row.detail, row.remark),
         strength: lambda row: printing.capital(row.strength),
         "Source": lambda row: _source(row, row.source),
-        "Seen": lambda row: _seen(row.seen),
+        "Seen": lambda row: f"unverified: {row.seen}" if row.seen in UNSEEN else row.seen,
     }
     if evidence:
         caption = "Evidence that bears on this guidance"
@@ -151,25 +151,21 @@ def guidance_table(guidance: pd.DataFrame, *, evidence: bool = False) -> Table:
     return of_rows(
         _rows(shown),
         "What guidance says on preventing infection, by time",
-        {"Time": lambda row: _window(row.time_window), **columns},
+        {
+            "Time": lambda row: (
+                "At any time" if row.time_window == "all" else printing.capital(row.time_window)
+            ),
+            **columns,
+        },
         groups="Time",
         name="guidance-by-time",
     )
-
-
-def _window(text: str) -> str:
-    return "At any time" if text == "all" else printing.capital(text)
 
 
 def _said(*parts: Any) -> str:
     """Put texts of a row into one cell, each as a sentence of its own; "As above" says nothing."""
     given = [part for part in parts if isinstance(part, str) and part and part != "As above"]
     return ". ".join(printing.capital(part.removesuffix(".")) for part in given)
-
-
-def _seen(seen: str) -> str:
-    """Say what was seen of a source, and that a row is unverified where this is too little."""
-    return f"unverified: {seen}" if seen in UNSEEN else seen
 
 
 def _period(start: Any, end: Any) -> str:

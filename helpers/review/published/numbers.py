@@ -221,19 +221,15 @@ def _coefficient(line: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _test(line: Mapping[str, Any]) -> Mapping[str, float | None]:
     if line["test"] == CHI_SQUARED:
-        test = _chi_squared(line["subset"])
+        test = _chi_squared()[line["subset"]]
         return {"statistic": test.statistic, "df1": test.df, "p": test.p}
     if line["test"].startswith(PERMUTATION):
         return _permutation(line)
     return recompute(line)
 
 
-def _chi_squared(subset: str) -> Any:
-    return _chi_squared_tests()[subset]
-
-
 @cache
-def _chi_squared_tests() -> dict[str, Any]:
+def _chi_squared() -> dict[str, Any]:
     from ..causes import published_chi_squared
 
     # the Monte Carlo part is not needed here
@@ -254,7 +250,7 @@ def _permutation(line: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _column_sum(line: Mapping[str, Any]) -> dict[str, float | None]:
-    sums = _chi_squared(line["subset"]).table.frame().sum(axis=1)
+    sums = _chi_squared()[line["subset"]].table.frame().sum(axis=1)
     return {"deaths": int(sums[line["level"]])}
 
 

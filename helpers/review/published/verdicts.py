@@ -201,14 +201,6 @@ def _multiverse(key: str) -> ClaimMultiverse:
     return claim_multiverse(load_cohorts(), key)
 
 
-def _book_claim(key: str) -> str:
-    """Say what the book claims instead, where a claim of the abstract depends on definitions."""
-    if key != "infection":
-        return ""
-    result = _multiverse("infection")
-    return f"The book's claim, “{result.claim.statement}”, {result.sentence}."
-
-
 def _multiverse_check(key: str) -> Check:
     result = _multiverse(_ABSTRACT[key]["multiverse"])
     share = result.share_certain
@@ -244,7 +236,10 @@ def claims() -> tuple[CheckedClaim, ...]:
         if number:
             published, ours = (_with_unit(x, row) for x in (row["value"], number.ours))
             note = number.note
-        note = " ".join(filter(None, (note, _book_claim(key))))
+        if key == "infection":  # a claim of the abstract that depends on definitions
+            result = _multiverse("infection")
+            book = f"The book's claim, “{result.claim.statement}”, {result.sentence}."
+            note = f"{note} {book}".strip()
         page = _ABSTRACT[key]["page"]
         said = (key, row["statement"], published, ours, verdict, checks, page, note)
         found.append(CheckedClaim(*said))

@@ -77,7 +77,10 @@ def median_mean(
     ax.set_ylim(0.0, 1.42)
     ax.fill_between(x, 0.0, height, color=ink, alpha=0.12, lw=0, zorder=2)
     ax.plot(x, height, color=ink, lw=1.5, zorder=3, gid="density")
-    named = _named(fit, subject)
+    named = {
+        "median": (f"Median {subject.study}", fit.estimate, fit.ci),
+        "mean": (f"Mean across {subject.studies}", fit.mean_estimate, fit.mean_conf_int()),
+    }
     for name, (words, at, _) in named.items():
         dash = (0, (4, 3)) if name == "median" else "-"
         ends = [0.0, LEVELS[name]]
@@ -104,12 +107,6 @@ def _density(fit: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     x = np.linspace(0.2 * low, high, POINTS)
     logit = np.log(x / (1.0 - x))
     return x, norm_pdf((logit - fit.mu) / tau) / (tau * x * (1.0 - x))
-
-
-def _named(fit: Any, subject: Subject) -> dict[str, tuple[str, float, Interval]]:
-    """Words, value and interval of both summaries."""
-    mean = (f"Mean across {subject.studies}", fit.mean_estimate, fit.mean_conf_int())
-    return {"median": (f"Median {subject.study}", fit.estimate, fit.ci), "mean": mean}
 
 
 def _note(fit: Any, named: dict[str, tuple[str, float, Interval]], subject: Subject) -> Note:

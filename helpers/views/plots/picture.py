@@ -158,7 +158,10 @@ def show(
     colours = dict(NEUTRAL.variables())
     for ax in figure.axes:
         colours |= (subject or subject_of(ax)).variables()
-    variables = _variables(colours)
+    variables = {  # light colour -> the CSS variable that replaces it
+        colour.light: f"var({name}, {_ELSEWHERE.get(name, '{}').format(colour.light)})"
+        for name, colour in colours.items()
+    }
 
     def draw(form: Axes | Figure, name: str, title: str, alt: str, least: float = 0.0) -> str:
         made = _svg(figure_of(form), name, title, alt, least, variables)
@@ -248,15 +251,6 @@ def _prune(element: ElementTree.Element) -> None:
         _prune(child)
         if child.tag == "defs" and not len(child):
             element.remove(child)
-
-
-def _variables(colours: dict[str, style.Colour]) -> dict[str, str]:
-    """Give each light colour the CSS variable that replaces it."""
-    made = {}
-    for name, colour in colours.items():
-        fallback = _ELSEWHERE.get(name, "{}").format(colour.light)
-        made[colour.light] = f"var({name}, {fallback})"
-    return made
 
 
 def _style(value: str, variables: dict[str, str]) -> str:

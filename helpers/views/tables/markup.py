@@ -129,7 +129,7 @@ def body(
         for column in (stub, *inner)
     )
     opened = [f'class="gt_row {sides[column]}">' for column in inner]
-    across = _span(1 + len(inner))
+    across = f' colspan="{1 + len(inner)}"' if inner else ""
     rows: dict[str, list[str]] = {}  # by the heading of their group
     cells = shown[[stub, *inner]].itertuples(index=False, name=None)
     members = [""] * len(shown) if groups is None else shown[groups]
@@ -157,10 +157,6 @@ def body(
         f'<tbody class="gt_table_body">{chr(10).join(lines)}</tbody>'
         f"{f'<tfoot>{foot}</tfoot>' if foot else ''}</table>"
     )
-
-
-def _span(columns: int) -> str:
-    return f' colspan="{columns}"' if columns > 1 else ""
 
 
 def _text(text: str) -> str:

@@ -100,12 +100,6 @@ def statistics(fit: Any, layout: Layout) -> str:
     )
 
 
-def _between(result: Any, layout: Layout) -> str:
-    test, own = result.test, _p(result.calibrated_test().p, layout)
-    q2 = printing.number(test.statistic, 2)
-    return layout.between.format(q2=q2, df=test.df, p=_p(test.p, layout), own=own)
-
-
 def _p(p: float, layout: Layout) -> str:
     """Print a p-value: JAMA without the zero before the point, RevMan down to five decimals."""
     least = 5 if layout.name == "revman" else 3
@@ -156,7 +150,9 @@ def _lines(fit: Any, result: Any, layout: Layout, row: Row) -> Iterator[Row]:
         yield Row("note", "Total events", group=row.group, events=fit.events, n=NAN)
     lines = [statistics(fit, layout)]
     if row.kind == "overall" and is_grouped(result) and result.test.df:
-        lines.append(_between(result, layout))
+        test, own = result.test, _p(result.calibrated_test().p, layout)
+        q2, p = printing.number(test.statistic, 2), _p(test.p, layout)
+        lines.append(layout.between.format(q2=q2, df=test.df, p=p, own=own))
     for line in filter(None, lines):
         # A symbol and its value stay on one line when the line is broken.
         for sign in "=<":
