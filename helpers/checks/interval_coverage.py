@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arguments import LEVEL, Array
+from ..arguments import LEVEL, Array, one_of
 from ..door import pd
 from ..engine.distributions import gammaln, norm_ppf
 from ..engine.effects import get_measure, study_interval
@@ -80,9 +80,7 @@ def one_interval(
     >>> low.round(3).tolist(), high.round(3).tolist()
     ([0.0, 0.06], [0.0, 0.44])
     """
-    if name not in INTERVALS:
-        raise UnsupportedError(f"interval {name!r}: expected one of {', '.join(INTERVALS)}")
-    method, scale = INTERVALS[name]
+    method, scale = INTERVALS[one_of("interval", name, INTERVALS)]
     both = np.broadcast_arrays(np.asarray(events, dtype=float), np.asarray(n, dtype=float))
     x, size = (np.array(values, ndmin=1) for values in both)
     if scale == "raw":

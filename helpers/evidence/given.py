@@ -69,13 +69,6 @@ def scale_by_name(column: str) -> str:
     return "ratio" if _RATIO.fullmatch(spaced) else "raw"
 
 
-def known_scale(scale: str) -> str:
-    """Refuse a scale that there is not."""
-    if scale not in SCALES:
-        raise MetaAnalysisError(f"scale={scale!r}: expected one of {', '.join(SCALES)}")
-    return scale
-
-
 def on_model_scale(
     cells: Mapping[str, Sequence[float | None]], scale: str
 ) -> tuple[list[float], list[float], list[int]]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..arguments import one_of
 from ..door import pd
 from ..errors import MetaAnalysisError
 from .columns import (
@@ -19,7 +20,7 @@ from .columns import (
     infer,
     read_columns,
 )
-from .given import known_scale, scale_by_name
+from .given import SCALES, scale_by_name
 from .grid import Sheet, Source, is_frame, whole
 from .opening import MISSING_WORDS, Opened, guess, names, open_table, ours, plain_name
 from .problems import CellProblem, EvidenceError
@@ -430,7 +431,7 @@ def scale_of(roles: Mapping[str, str], scale: str | None) -> str:
         if scale is not None:
             raise MetaAnalysisError(f"scale={scale!r} is of effects, and the table gives counts")
         return ""
-    scale = scale_by_name(roles["effect"]) if scale is None else known_scale(scale)
+    scale = scale_by_name(roles["effect"]) if scale is None else one_of("scale", scale, SCALES)
     if scale in ("ratio", "proportion") and "lower" not in roles:
         to, what = ("logarithms", "log-ratio") if scale == "ratio" else ("logits", "logit")
         raise MetaAnalysisError(

@@ -16,9 +16,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from .. import printing, ties
+from ..arguments import one_of
 from ..door import pd
 from ..engine.distributions import norm_ppf, t_ppf
-from ..errors import MetaAnalysisError
 from ..evidence.pages import record
 from ..views.interactive import Interactive
 from . import labs
@@ -105,12 +105,6 @@ def _read() -> dict[str, LabPage]:
 LAB_PAGES: Mapping[str, LabPage] = MappingProxyType(_read())
 
 
-def _page(key: str) -> LabPage:
-    if key not in LAB_PAGES:
-        raise MetaAnalysisError(f"lab {key!r}: expected one of {', '.join(LAB_PAGES)}")
-    return LAB_PAGES[key]
-
-
 def _reference(page: LabPage, found: pd.DataFrame) -> float | None:
     known = page.reference
     return (found.attrs[known] if known else None) if isinstance(known, str) else known
@@ -169,7 +163,7 @@ def came_out(key: str, found: pd.DataFrame) -> str:
     >>> came_out("i2", found).split(" from ")[0]
     '“τ = 0.3” goes up'
     """
-    return " ".join(_sentences(found, _page(key)))
+    return " ".join(_sentences(found, LAB_PAGES[one_of("lab", key, LAB_PAGES)]))
 
 
 def lab(key: str, found: pd.DataFrame, *, sizes: Iterable[int] = ()) -> Interactive:
@@ -196,7 +190,7 @@ def lab(key: str, found: pd.DataFrame, *, sizes: Iterable[int] = ()) -> Interact
     """
     from ..views import plots
 
-    page = _page(key)
+    page = LAB_PAGES[one_of("lab", key, LAB_PAGES)]
     x, counted, reference = found.columns[0], [int(n) for n in sizes], _reference(page, found)
     drawn = plots.lines(
         found, x=x, log=page.log, x_label=page.x, y_label=page.y, title=page.title,

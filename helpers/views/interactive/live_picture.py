@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ...errors import MetaAnalysisError
+from ...arguments import one_of
 from ..plots.picture import Picture
 
 #: Scripts and style of the site.
@@ -46,8 +46,7 @@ class Interactive:
     data: Mapping[str, Any] = field(repr=False)  # What the script draws; everything that JSON knows
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise MetaAnalysisError(f"kind={self.kind!r}: expected one of {', '.join(KINDS)}")
+        one_of("kind", self.kind, KINDS)
 
     def __repr__(self) -> str:
         return self.still.alt

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import printing, ties
+from ...arguments import one_of
 from ...checks.multiverse.claim_result import ClaimMultiverse
 from ...errors import MetaAnalysisError
 from .live_picture import Interactive
@@ -67,8 +68,7 @@ def curve(
     """
     from .. import plots
 
-    if first not in claims:
-        raise MetaAnalysisError(f"first={first!r}: expected one of {', '.join(claims)}")
+    one_of("first", first, claims)
     marks = {key: None if published is None else one.find(published) for key, one in claims.items()}
     still = plots.show(plots.specification_curve(claims[first], mark=marks[first]), name)
     data = {
