@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .. import printing
 from ..arguments import LEVEL, whole_number
 from ..checks import bias
+from ..checks.bias import BiasTest, NullSimulation
 from ..door import pd
+from ..engine.aftercare import InfluenceResult
 from ..engine.effects import get_measure
 from ..engine.options import MEASURE
 from ..errors import MetaAnalysisError, UnsupportedError
@@ -21,6 +23,7 @@ from ..evidence.own import COUNTS, EFFECTS
 from ..evidence.pointers import Remark, remarks
 from ..models.design import quoted
 from ..models.multilevel import pool_multilevel
+from ..models.multilevel_result import MultilevelResult
 from ..models.pooling import pool, pool_effects
 from ..models.rates import pool_rates
 from ..models.regression import meta_regression
@@ -28,11 +31,6 @@ from ..models.regression_result import RegressionResult
 from ..models.result import PoolResult
 from ..models.subgroup_analysis import SubgroupResult, subgroups
 from ..models.subgroup_null import begin_calibrated_test
-
-if TYPE_CHECKING:
-    from ..checks.bias import BiasTest, NullSimulation
-    from ..engine.aftercare import InfluenceResult
-    from ..models.multilevel_result import MultilevelResult
 
 Progress = Callable[[str], None]
 _T = TypeVar("_T")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import printing
-from ..engine.literature import references
+from ..engine.literature import Reference, references
 from ..evidence.pages import page_content
 from ..version import __version__
 from ..views import prose
@@ -21,9 +21,6 @@ from .citations import bibliography, citation
 from .exports import DPI
 from .files import ARCHIVE
 from .html import Section, paragraph
-
-if TYPE_CHECKING:
-    from ..engine.literature import Reference
 
 #: Sources of what every report does, besides those of its fits.
 _ALWAYS = ("higgins2002", "higgins2009")

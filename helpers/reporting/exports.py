@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedError
 from ..views.plots import Picture, style
+from ..views.plots.frame import Figure
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from PIL.Image import Image
 
 _PACKING: Mapping[str, Any] = {"png": {"compress_level": 3}, "tiff": {"compression": "tiff_lzw"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ..views import plots
 from ..views.plots import Note, Picture, annotate, style
 from ..views.plots.forest.rows import printed_size
 from ..views.plots.frame import (
+    Axes,
+    Figure,
     axes_of,
     figure_of,
     grid_below,
@@ -28,10 +30,6 @@ from ..views.plots.note import interval_columns, numbers
 from ..views.subject import Subject
 from . import exports
 from .analysis import Analysis, NotComputed, Progress
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 #: Up to so many studies a forest plot names each; two printed pages hold no more.
 MOST_ROWS = 150

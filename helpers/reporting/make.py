@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import Any, Unpack, cast
 
 from .. import printing
 from ..door import pd
@@ -16,11 +16,12 @@ from ..engine.beside import Begun
 from ..engine.json_values import plain
 from ..engine.keywords import ReportKeywords, refuse_unknown
 from ..errors import MetaAnalysisError
-from ..evidence.grid import is_frame, is_open
+from ..evidence.grid import Source, is_frame, is_open
 from ..evidence.own import read_own
 from ..printing import PER
 from ..version import __version__
 from ..views.plots import Picture
+from ..views.plots.frame import Figure
 from ..views.subject import Subject
 from . import document, files, scripts, sentences, tables
 from .analysis import Analysis, ColumnNames, NotComputed, Progress, analyse
@@ -29,11 +30,6 @@ from .cautions import ListedCaution, cautions_of
 from .exports import FORMATS
 from .figures import Drawing
 from .html import Section, page
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from ..evidence.grid import Source
 
 #: Rarer columns of a table.
 _COLUMNS = ("time", "effect", "se", "variance", "lower", "upper", "cluster", "risk_of_bias")

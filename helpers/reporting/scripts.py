@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from .. import printing
 from ..engine.effects import get_measure
 from ..evidence.given import LIMITS_LEVEL, RATINGS, rating_of
 from ..models.design import quoted
+from ..models.regression_result import RegressionResult
+from ..models.result import PoolResult
 from ..version import __version__
-from .analysis import scaled_time
-
-if TYPE_CHECKING:
-    from ..models.regression_result import RegressionResult
-    from ..models.result import PoolResult
-    from .analysis import Analysis, ColumnNames
+from .analysis import Analysis, ColumnNames, scaled_time
 
 #: The checked table, from which the scripts start.
 TABLE = "table.csv"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import printing, ties
 from ..engine.effects import study_interval
@@ -13,14 +13,12 @@ from ..engine.options import FEW_STUDIES, default_tau2_ci
 from ..errors import MetaAnalysisError, UnsupportedError
 from ..evidence.given import LIMITS_LEVEL
 from ..evidence.opening import plain_name
+from ..models.multilevel_result import MultilevelResult
 from ..models.population import differs_from_median
+from ..models.result import PoolResult
 from ..views.subgroup_sentences import between_verdict
 from ..views.subject import Subject
 from .analysis import Analysis
-
-if TYPE_CHECKING:
-    from ..models.multilevel_result import MultilevelResult
-    from ..models.result import PoolResult
 
 
 def _prediction(fit: PoolResult, subject: Subject) -> str | None:

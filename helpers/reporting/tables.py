@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import printing
 from ..door import pd
 from ..engine.normal.prediction import displayed_prediction
 from ..models.population import has_mean
+from ..models.result import PoolResult
+from ..models.subgroup_analysis import SubgroupResult
 from ..views.subject import Subject
 from ..views.tables import Table, numbers
 from .analysis import RATED, Analysis
-
-if TYPE_CHECKING:
-    from ..models.result import PoolResult
-    from ..models.subgroup_analysis import SubgroupResult
 
 
 def model_name(fit: PoolResult) -> str:

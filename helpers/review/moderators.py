@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..errors import MetaAnalysisError
 from ..evidence import load_cohorts
+from ..models.regression_result import RegressionResult
 from ..shared_results import shared_in_a_build
 from .published.models import (
     PERMUTATIONS,
@@ -21,9 +22,6 @@ from .published.models import (
     published_regression,
     published_subgroup,
 )
-
-if TYPE_CHECKING:
-    from ..models.regression_result import RegressionResult
 
 #: Ways to fit and test the same regression, the published one first.
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +22,9 @@ from ..arguments import whole_number
 from ..door import pd
 from ..engine.proportion_intervals import wilson
 from ..models.pooling import pool
+from ..models.result import PoolResult
 from .course import Marked
 from .printed import document, html_table, write_files
-
-if TYPE_CHECKING:
-    from ..models.result import PoolResult
 
 _COLUMNS = (
     "cohort registration women men patients events event_free percent median_follow_up "

@@ -8,11 +8,12 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ... import printing
 from ...engine.distributions import backend
 from ...engine.json_values import plain
+from ...engine.normal.intervals import Interval
 from ...engine.normal.prediction import displayed_prediction
 from ...engine.normal.tau2_intervals import is_empty
 from ...engine.options import MEASURE
@@ -25,12 +26,9 @@ from ...evidence.pointers import remarks
 from ...evidence.problems import EvidenceError
 from ...models.pooling import pool, pool_effects
 from ...models.population import differs_from_median
+from ...models.result import PoolResult
 from ...models.subgroup_analysis import GroupTau2, subgroups
 from .drawing import forest_svg
-
-if TYPE_CHECKING:
-    from ...engine.normal.intervals import Interval
-    from ...models.result import PoolResult
 
 #: Roles whose columns are found by their names; the page asks for the others.
 ROLES = ("study", *COUNTS, *EFFECTS)

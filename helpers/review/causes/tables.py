@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ... import printing
+from ...engine.normal.intervals import Interval
 from ...views.tables import Table, of_rows
-
-if TYPE_CHECKING:
-    from ...engine.normal.intervals import Interval
-    from .homogeneity import ChiSquaredCheck
-    from .shares import CauseRate, CauseShare, DeathWeights, ShareBounds
-
+from .homogeneity import ChiSquaredCheck
+from .shares import CauseRate, CauseShare, DeathWeights, ShareBounds
 
 _whole = partial(printing.number, digits=0)
 

@@ -12,6 +12,7 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import (
+    Axes,
     axes_of,
     figure_of,
     fixed_ticks,
@@ -26,8 +27,6 @@ from .. import palette
 from ..subject import annotate
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from ..time_at_risk.contrast import TimeContrast
 
 TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 50)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ... import printing
 from ...views.plots import style
-from ...views.plots.frame import axes_of, grid_below, room_of_axes
+from ...views.plots.frame import Axes, axes_of, grid_below, room_of_axes
 from ...views.plots.lettering import fit_names, legend_above
 from ...views.plots.note import Note, numbers
+from ..causes import HomogeneityTest
 from ..subject import annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ..causes import HomogeneityTest
 
 #: Absolute residuals from which a cell is shaded, and how strongly.
 STEPS = (1.0, 2.0, 3.0)

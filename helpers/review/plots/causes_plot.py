@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -12,20 +12,13 @@ from ... import printing, ties
 from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import estimates, style
-from ...views.plots.frame import axes_of, grid_below, name_axes, room_of_axes
+from ...views.plots.frame import Axes, axes_of, grid_below, name_axes, room_of_axes
 from ...views.plots.lettering import CLEAR, name_above
 from ...views.plots.note import Note, note_of, numbers
-from ..causes.shares import infection_share
-from ..causes.table import UNKNOWN
+from ...views.tables import Table
+from ..causes.shares import CauseRate, CauseShare, infection_share
+from ..causes.table import UNKNOWN, CauseTable
 from ..subject import SUBJECT, annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from ...views.tables import Table
-    from ..causes.shares import CauseRate, CauseShare
-    from ..causes.table import CauseTable
-
 
 _percent = partial(printing.percent, digits=0)
 

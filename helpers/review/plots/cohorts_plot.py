@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import ROUND, axes_of, figure_of, fixed_ticks, grid_below, name_axes
+from ...views.plots.frame import ROUND, Axes, axes_of, figure_of, fixed_ticks, grid_below, name_axes
 from ...views.plots.lettering import (
     fit_text,
     legend_above,
@@ -23,10 +23,6 @@ from ...views.plots.note import Note, numbers
 from ...views.tables.frames import require
 from .. import palette
 from ..subject import SUBJECT, annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 NEEDED = ("cohort", "product", "setting", "patients", "median_follow_up_months")
 STRIP = 0.09  # share of the width for cohorts without a follow-up time

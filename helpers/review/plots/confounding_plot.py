@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,11 @@ import pandas as pd
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, figure_of, grid_below, room_of_axes
+from ...views.plots.frame import Axes, axes_of, figure_of, grid_below, room_of_axes
 from ...views.plots.lettering import fit_names, fit_text
 from ...views.plots.note import Note, numbers
 from ...views.tables.frames import require
 from ..subject import SUBJECT, annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Characteristic down the side, and those across, the outer one first.
 DOWN, ACROSS = "product", ["setting", "follow_up"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,11 @@ import pandas as pd
 from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of, grid_below, name_axes
+from ...views.plots.frame import Axes, axes_of, grid_below, name_axes
 from ...views.plots.lettering import beside, key_above, name_above
 from ...views.plots.note import Note, numbers
 from ..corrected_results import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
 from ..subject import SUBJECT, annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROW, TOP, BELOW = 30.0, 72.0, 44.0  # heights in CSS pixels
 LEFT, RIGHT = 104.0, 152.0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import (
+    Axes,
     axes_of,
     figure_of,
     grid_below,
@@ -21,9 +22,6 @@ from ...views.plots.note import Note, numbers
 from .. import palette
 from ..since_then import ForecastCheck, checks_frame
 from ..subject import annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROW, HEAD, KEY = 24.0, 30.0, 62.0  # heights in CSS pixels
 TALL = 42.0  # of a row with its name above

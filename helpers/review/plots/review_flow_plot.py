@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from ... import printing
 from ...errors import MetaAnalysisError
 from ...views.plots import style
-from ...views.plots.frame import axes_of
+from ...views.plots.frame import Axes, axes_of
 from ...views.plots.note import Note, numbers
 from ...views.tables.frames import require
 from ..subject import annotate
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _UNKNOWN = "not found"
 _PAD, _LINE, _ARROW, _GAP = 9.0, 18.0, 22.0, 22.0  # CSS pixels

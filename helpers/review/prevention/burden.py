@@ -10,20 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ... import printing
 from ...door import pd
 from ...engine.normal.intervals import Interval
 from ...engine.shown import PlainResult, Row, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
+from ...models.result import PoolResult
 from ...views.interactive import Interactive
 from ..causes import CauseShare, cause_share, cause_table
 from ..causes.shares import product_interval
-
-if TYPE_CHECKING:
-    from ...models.result import PoolResult
-
 
 Which = Literal["all", "COVID-19", "other"]
 Average = Literal["mean", "median"]

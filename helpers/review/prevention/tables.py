@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -11,9 +11,7 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from ...evidence import codebook
 from ...views.tables import Link, Table, numbers, of_rows
-
-if TYPE_CHECKING:
-    from .burden import Burden, Prevented
+from .burden import Burden, Prevented
 
 WHICH = {"all": "All infections", "other": "Without COVID-19", "COVID-19": "COVID-19"}
 #: How sure a reader may be of a row: what was seen of its source.

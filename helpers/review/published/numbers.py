@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from ...engine.distributions import t_ppf, t_sf
 from ...engine.effects import study_interval
 from ...engine.shown import Row, Shown
 from ...errors import MetaAnalysisError
+from ...models.regression_result import RegressionResult
 from ...shared_results import shared_in_a_build
 from ..decimals import prints_as
 from .models import (
@@ -28,12 +30,6 @@ from .models import (
 from .status import DIFFERS, NAMES, STATUSES, Comparison, Source, beside, compare
 from .tests import EGGER, INFERRED, recompute
 from .verdicts import claim_comparisons
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ...models.regression_result import RegressionResult
-
 
 CHI_SQUARED = "Pearson chi-squared"
 PERMUTATION = "Permutation test"

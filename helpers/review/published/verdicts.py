@@ -21,6 +21,7 @@ from ...engine.distributions import norm_sf
 from ...errors import MetaAnalysisError
 from ...evidence import load_cohorts, load_published, load_sources
 from ...evidence.corrections import apply_corrections
+from ...models.regression_result import RegressionResult
 from ...shared_results import shared_in_a_build
 from ..claim_choices import WORDS
 from .models import (
@@ -33,7 +34,6 @@ from .status import DIFFERS, Comparison, compare
 
 if TYPE_CHECKING:
     from ...checks.multiverse.claim_result import ClaimMultiverse
-    from ...models.regression_result import RegressionResult
 
 REPRODUCED = "reproduced"
 FRAGILE = "reproduced, but fragile"
