@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from ..arguments import LEVEL, Array, one_of
 from ..door import pd
 from ..engine.distributions import gammaln, norm_ppf
-from ..engine.effects import get_measure, study_interval
+from ..engine.effects import effective_size, get_measure, study_interval
 from ..errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -303,8 +303,6 @@ def back_transforms(fit: PoolResult, sizes: dict[str, Any] | None = None) -> pd.
     >>> back_transforms(fit)["estimate"].is_monotonic_decreasing
     False
     """
-    from ..engine.effects import effective_size
-
     if fit.measure != "double-arcsine" or fit.data.size is None:
         raise UnsupportedError("back_transforms() needs a fit with measure='double-arcsine'")
     n = fit.data.size[fit.data.included]

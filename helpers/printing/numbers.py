@@ -8,6 +8,7 @@ a hair below).
 from __future__ import annotations
 
 import math
+from datetime import date as calendar
 from decimal import ROUND_HALF_UP, Context, Decimal
 from numbers import Integral
 from typing import Any
@@ -156,8 +157,6 @@ def date(day: str) -> str:
     >>> date("2026-11-08")
     '8\xa0November 2026'
     """
-    from datetime import date as calendar
-
     try:
         found = calendar.fromisoformat(day)
     except (TypeError, ValueError) as error:

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from .. import printing
 from ..errors import MetaAnalysisError
 from ..evidence.package import described
@@ -139,8 +141,6 @@ def processor() -> str:
 
     Two kinds may differ in the last bits of a sum; what the book prints is the same on both.
     """
-    import numpy as np
-
     vectors = np.show_config(mode="dicts")["SIMD Extensions"]
     acts = os.environ.get("OPENBLAS_CORETYPE")
     named = [platform.machine(), (vectors.get("found") or vectors["baseline"])[-1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +26,6 @@ def _path() -> Path:
 
 def _plain(text: str) -> str:
     """Turn the markup of a field into characters."""
-    import unicodedata
-
     text = re.sub(
         r"\{?\\(['`\"^~c])\s?\{?(\w)\}?\}?", lambda m: m.group(2) + _ACCENT[m.group(1)], text
     )

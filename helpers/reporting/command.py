@@ -18,8 +18,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from ..arguments import LEVEL
 from ..errors import LongComputationWarning, MetaAnalysisError
+from ..evidence import EvidenceError, data_folder
 from ..evidence.given import SCALES
-from ..printing import PER
+from ..printing import PER, lower
 from ..version import __version__
 
 #: Exit status when the table or the options are wrong.
@@ -159,8 +160,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Example 2022 B,11,130,registry,
     0
     """
-    from ..evidence import data_folder
-
     options = _parser().parse_args(arguments)
     try:
         if options.command == "report":
@@ -177,8 +176,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _in_words(error: MetaAnalysisError) -> str:
     """List every problem of a table; the error itself cuts long lists."""
-    from ..evidence import EvidenceError
-
     if not isinstance(error, EvidenceError):
         return f"error: {error}"
     head = str(error).splitlines()[0]
@@ -191,7 +188,6 @@ def _in_words(error: MetaAnalysisError) -> str:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from ..printing import lower
     from .body import left_out
     from .cautions import ADVICE
     from .make import USUAL, report

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from .. import printing
+from ..checks.bias import arcsine_test
 from ..engine.distributions import norm_ppf
 from ..engine.normal.intervals import Interval
 from ..engine.normal.prediction import displayed_prediction
@@ -385,8 +386,6 @@ def _imprecision(deaths: int, ci: Interval) -> Judgement:
 
 
 def _small_studies(fit: PoolResult) -> Judgement:
-    from ..checks.bias import arcsine_test
-
     if fit.k < FEW_STUDIES:
         return Judgement("small-study effects", None, f"{_too_few(fit)} for a test")
     p = arcsine_test(fit).p

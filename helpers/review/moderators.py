@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..engine.robust import TooFewClustersError
 from ..errors import MetaAnalysisError
 from ..evidence import load_cohorts
 from ..models.regression_result import RegressionResult
@@ -258,8 +259,6 @@ def coefficient_variants(variants: Iterable[Variant], term: str) -> pd.DataFrame
 
 def _factor_p(fit: RegressionResult, factor: str) -> float:
     """P-value of all coefficients of a factor; NaN with too few clusters for a joint test."""
-    from ..engine.robust import TooFewClustersError
-
     try:
         return fit.test_terms(factor).p
     except TooFewClustersError:

@@ -9,6 +9,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from .bank import write_bank
+from .checks import CHAPTERS, self_check
+from .handouts import write_handout
+from .paper import make_paper, write_paper
+from .planted import planted_file, planted_table
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command of the teaching room."""
@@ -24,27 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sheet.add_argument("--out", type=Path, default=Path("handout"), help="folder to write to")
     options = parser.parse_args(arguments)
     if options.command == "handout":
-        from .handouts import write_handout
-
         for path in write_handout(options.out):
             print(path)
         return 0
     if options.command == "questions":
-        from .bank import write_bank
-        from .checks import CHAPTERS, self_check
-
         written = write_bank({name: self_check(name) for name in CHAPTERS}, options.out)
         print(f"{options.out}: {len(written)} files")
         return 0
     if options.command == "exam":
-        from .paper import make_paper, write_paper
-
         folder = options.out or Path(f"exam-{options.seed}")
         for path in write_paper(make_paper(options.seed), folder):
             print(path)
         return 0
-    from .planted import planted_file, planted_table
-
     planted_file().write_text(planted_table(), encoding="utf-8")
     print(f"{planted_file().name}: written")
     return 0

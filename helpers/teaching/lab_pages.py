@@ -20,6 +20,7 @@ from ..arguments import one_of
 from ..door import pd
 from ..engine.distributions import norm_ppf, t_ppf
 from ..evidence.pages import record
+from ..views import plots
 from ..views.interactive import Interactive
 from . import labs
 
@@ -188,8 +189,6 @@ def lab(key: str, found: pd.DataFrame, *, sizes: Iterable[int] = ()) -> Interact
     >>> lab("i2", labs.i2_lab((50, 1000), (0.3,), draws=50)).data["start"]["k"]
     20
     """
-    from ..views import plots
-
     page = LAB_PAGES[one_of("lab", key, LAB_PAGES)]
     x, counted, reference = found.columns[0], [int(n) for n in sizes], _reference(page, found)
     drawn = plots.lines(

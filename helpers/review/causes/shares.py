@@ -29,6 +29,7 @@ from ...engine.effects import study_interval
 from ...engine.normal.intervals import Interval
 from ...engine.shown import PlainResult, Row, Shown, limits_text
 from ...errors import MetaAnalysisError, UnsupportedError
+from ...evidence import load_cohorts
 from .table import CauseTable, cause_table
 
 if TYPE_CHECKING:
@@ -264,7 +265,6 @@ def cause_rates(
     >>> list(rates), round(1000 * rates["all"].estimate, 1)
     (['trial', 'real-world', 'all'], 37.9)
     """
-    from ...evidence import load_cohorts
     from ...models.subgroup_analysis import subgroups
     from ..choices import COLUMNS, PUBLISHED_POOLING
     from ..subject import SUBJECT

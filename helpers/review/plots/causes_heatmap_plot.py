@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 
 from ... import printing
@@ -70,8 +72,6 @@ def causes_heatmap(test: HomogeneityTest, *, ax: Axes | None = None, width: floa
 
 def _folded(cause: str, letters: int = 14) -> str:
     """Break a name where it has a blank, in lines of about so many letters."""
-    import textwrap
-
     return "\n".join(textwrap.wrap(printing.capital(cause), letters, break_long_words=False))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -196,8 +197,6 @@ def _note(
 
 def _frame(ax: Axes, levels: list[str], across: list[tuple[str, ...]], wide: float) -> None:
     """Write the levels around the grid, and rules between rows and outer groups."""
-    from textwrap import fill
-
     grid_below(ax, hide=("left", "right", "top", "bottom"))
     ax.set_yticks([i + 0.5 for i in range(len(levels))], labels=fit_names(ax, levels))
     ax.xaxis.tick_top()

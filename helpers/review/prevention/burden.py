@@ -19,7 +19,7 @@ from ...engine.shown import PlainResult, Row, limits_text, number, with_interval
 from ...errors import MetaAnalysisError
 from ...models.result import PoolResult
 from ...views.interactive import Interactive
-from ..causes import CauseShare, cause_share, cause_table
+from ..causes import CauseShare, cause_rates, cause_share, cause_table
 from ..causes.shares import product_interval
 
 Which = Literal["all", "COVID-19", "other"]
@@ -106,8 +106,6 @@ def infection_burden(
     >>> found["COVID-19", "mean"].share.deaths
     55
     """
-    from ..causes import cause_rates
-
     fit = cause_rates(cohorts, by="setting")["all"].nrm
     table = cause_table("setting")
     infections = cause_table("all, eight causes").count("infection")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ... import printing
 from ...arguments import LEVEL
+from ...engine.distributions import t_ppf
 from ...engine.normal.intervals import Interval
 from ...engine.shown import Row, Shown, listed, p_text, with_interval
 from ...errors import MetaAnalysisError
@@ -305,8 +306,6 @@ def reported_against_crude(cohorts: pd.DataFrame) -> PairedRates:
     (14, 0.903)
     """
     from scipy.stats import wilcoxon
-
-    from ...engine.distributions import t_ppf
 
     pairs = cohorts[cohorts["reported_nrm"].notna()]
     if len(pairs) < 3:

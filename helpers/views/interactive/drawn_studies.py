@@ -18,6 +18,7 @@ from ...engine.options import FEW_IN_GROUP
 from ...errors import MetaAnalysisError
 from ...models.pooling import pool
 from ...models.result import PoolResult
+from .. import plots
 from ..subject import NEUTRAL, Subject
 from .live_picture import Interactive
 
@@ -137,8 +138,6 @@ def laboratory(fit: PoolResult, *, name: str, subject: Subject = NEUTRAL) -> Int
     >>> laboratory(fit, name="lab").data["start"]["studies"]
     52
     """
-    from .. import plots
-
     if fit.measure != "logit" or fit.n is None:
         raise MetaAnalysisError("the laboratory draws logits: it needs a fit of measure 'logit'")
     sizes = fit.studies.loc[fit.studies["included"], "n"].to_numpy(dtype=float)

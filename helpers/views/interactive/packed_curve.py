@@ -19,6 +19,7 @@ from ... import printing, ties
 from ...arguments import one_of
 from ...checks.multiverse.claim_result import ClaimMultiverse
 from ...errors import MetaAnalysisError
+from .. import plots
 from .live_picture import Interactive
 
 #: Digits to the base 64.
@@ -66,8 +67,6 @@ def curve(
     >>> len(claim["packed"]) // sum(claim["widths"])
     36
     """
-    from .. import plots
-
     one_of("first", first, claims)
     marks = {key: None if published is None else one.find(published) for key, one in claims.items()}
     still = plots.show(plots.specification_curve(claims[first], mark=marks[first]), name)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import printing, ties
+from ...engine.aftercare.diagnostics import OUTLIER
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
@@ -127,8 +128,6 @@ def influence_panel(
 
 
 def _panels(fit: Any, result: Any) -> list[_Panel]:
-    from ...engine.aftercare.diagnostics import OUTLIER
-
     limits = {rule.statistic: rule.threshold for rule in result.rules}
     made = [
         _Panel("rstudent", "Residual", 0.0, (-OUTLIER, OUTLIER)),

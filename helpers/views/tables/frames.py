@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
 from ... import printing
 from ...errors import MetaAnalysisError, UnsupportedError
@@ -218,14 +219,10 @@ def require(frame: pd.DataFrame, columns: Iterable[str]) -> None:
 
 
 def _numeric(frame: pd.DataFrame) -> list[str]:
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
     return [c for c in frame.columns if is_numeric_dtype(frame[c]) and not is_bool_dtype(frame[c])]
 
 
 def _printed(frame: pd.DataFrame, formats: Mapping[str, Format]) -> pd.DataFrame:
-    from pandas.api.types import is_integer_dtype
-
     printed = {}
     numeric = _numeric(frame)
     for column in frame.columns:
