@@ -260,10 +260,10 @@ def check_forecasts(
     made = []
     open_ = later[later["not_compared"].isna() & later["patients"].notna()]
     for row in _records(open_):
-        counted = not _missing(row["deaths_fewest"])
-        if not counted and _missing(row["reported_nrm"]):
+        counted = bool(pd.notna(row["deaths_fewest"]))
+        if not counted and pd.isna(row["reported_nrm"]):
             continue
-        n = int(row["patients"])
+        n, new = int(row["patients"]), bool(pd.isna(row["earlier_cohort"]))
         deaths = [row["reported_nrm"] * n] * 2
         if counted:
             deaths = [row["deaths_fewest"], row["deaths_most"]]
@@ -274,7 +274,7 @@ def check_forecasts(
             expected = found.events(n).interval()
             made.append(
                 ForecastCheck(
-                    str(row["report"]), str(row["evidence"]), _missing(row["earlier_cohort"]), n,
+                    str(row["report"]), str(row["evidence"]), new, n,
                     float(deaths[0]), float(deaths[1]), counted, found, expected,
                 )
             )  # fmt: skip
@@ -283,10 +283,6 @@ def check_forecasts(
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return frame.astype("object").to_dict("records")  # type: ignore[return-value]
-
-
-def _missing(value: Any) -> bool:
-    return bool(pd.isna(value))
 
 
 def checks_frame(checks: Iterable[ForecastCheck] | None = None) -> pd.DataFrame:

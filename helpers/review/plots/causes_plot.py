@@ -12,8 +12,8 @@ from ... import printing, ties
 from ...arguments import LEVEL
 from ...errors import MetaAnalysisError
 from ...views.plots import estimates, style
-from ...views.plots.frame import Axes, axes_of, grid_below, name_axes, room_of_axes
-from ...views.plots.lettering import CLEAR, name_above
+from ...views.plots.frame import Axes, axes_of, grid_below, name_axes
+from ...views.plots.lettering import CLEAR, name_above, write_beside
 from ...views.plots.note import Note, note_of, numbers
 from ...views.tables import Table
 from ..causes.shares import CauseRate, CauseShare, infection_share
@@ -272,19 +272,12 @@ def _values(shares: pd.DataFrame) -> list[str]:
 
 def _columns(ax: Axes, shares: pd.DataFrame) -> None:
     """Print deaths and share beside the dots."""
-    first, second = (1 + at / room_of_axes(ax)[2] for at in (56, 116))
-
-    def write(x: float, y: float, text: str, colour: style.Colour = style.INK) -> None:
-        ax.text(
-            x, y, text, transform=ax.get_yaxis_transform(), ha="right", va="center",
-            size=style.size("small"), color=colour.light, clip_on=False,
-        )  # fmt: skip
-
-    write(first, -0.85, "Deaths", style.QUIET)
-    write(second, -0.85, "Share", style.QUIET)
+    for pixels, head in ((56, "Deaths"), (116, "Share")):
+        write_beside(ax, head, (1, pixels), -0.85, ha="right", color=style.QUIET.light)
     for i, row in enumerate(shares.to_dict("records")):
-        write(first, i, printing.count(row["deaths"]) + (" ±1" if row["within_one"] else ""))
-        write(second, i, printing.percent(row["share"]))
+        deaths = printing.count(row["deaths"]) + (" ±1" if row["within_one"] else "")
+        write_beside(ax, deaths, (1, 56), i, ha="right")
+        write_beside(ax, printing.percent(row["share"]), (1, 116), i, ha="right")
 
 
 def _alt(shares: pd.DataFrame, counted: str) -> str:

@@ -12,7 +12,7 @@ from ... import printing, ties
 from ...errors import MetaAnalysisError
 from ...views.plots import style
 from ...views.plots.frame import Axes, axes_of, grid_below, name_axes
-from ...views.plots.lettering import beside, key_above, name_above
+from ...views.plots.lettering import beside, key_above, name_above, write_beside
 from ...views.plots.note import Note, numbers
 from ..corrected_results import AS_PUBLISHED, EVERY, FACTS, CorrectionEffects
 from ..subject import SUBJECT, annotate
@@ -93,16 +93,11 @@ def corrections(
         ax.set_ylim(len(rows) - 0.5, -0.8)
         name_above(ax, range(len(rows)), list(rows["label"]), values, lift=0.45)
         return ax
-    look: dict[str, Any] = {
-        "transform": ax.get_yaxis_transform(),
-        "ha": "right",
-        "size": style.size("small"),
-    }
     for x, head in PLACES.values():
-        ax.text(x, -0.62, head, va="bottom", color=style.QUIET.light, **look)
+        write_beside(ax, head, (x, 0), -0.62, ha="right", va="bottom", color=style.QUIET.light)
     for y, row, _, mine in lines:
         for name, (x, _) in PLACES.items():
-            ax.text(x, y, printing.percent(row[name], 2), va="center", **look)
+            write_beside(ax, printing.percent(row[name], 2), (x, 0), y, ha="right")
         top = mine.iloc[ties.largest(mine["shift"].abs())]
         if abs(top["shift"]) >= NAMED:
             edge = 100 * max(row["shift"], mine["shift"].max())
