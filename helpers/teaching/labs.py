@@ -47,10 +47,6 @@ def _frame(rows: list[dict[str, Any]], x: str, **truth: float) -> pd.DataFrame:
     return found
 
 
-def _checked(draws: int) -> None:
-    whole_number("draws", draws, 2)
-
-
 def _sample(truth: Scenario, draws: int, seed: int, method: str) -> tuple[Any, Any]:
     """Simulate meta-analyses, and fit the logits of all of them by inverse variance."""
     sample: Any = simulate(truth, draws, seed)
@@ -62,7 +58,7 @@ def _predicted(
     k: int, proportion: float, tau: float, size: int, draws: int, seed: int
 ) -> tuple[Scenario, Any, Limits, Limits]:
     """Truth, and by REML of each meta-analysis: tau2, limits of the mean and of a new study."""
-    _checked(draws)
+    whole_number("draws", draws, 2)
     if k < 3:
         raise UnsupportedError(f"studies: found {k}, expected at least 3")
     truth = Scenario(int(k), proportion, tau, sizes=(size,))
@@ -103,7 +99,7 @@ def i2_lab(
     >>> bool(found["value"].iloc[1] > found["value"].iloc[0])
     True
     """
-    _checked(draws)
+    whole_number("draws", draws, 2)
     rows = []
     for tau in taus:
         for n in sizes:
@@ -190,7 +186,7 @@ def egger_lab(
     >>> found["curve"].tolist()
     ['Egger (logit)', 'Peters (weights from size)', 'Double arcsine']
     """
-    _checked(draws)
+    whole_number("draws", draws, 2)
     wanted, rows = tuple(tests), []
     for proportion in proportions:
         run = simulate_null(
@@ -242,7 +238,7 @@ def back_transform_lab(
     >>> bool(found["double arcsine, harmonic mean"] < 0.02 < found["all patients together"])
     True
     """
-    _checked(draws)
+    whole_number("draws", draws, 2)
     measure, rows = get_measure("double-arcsine"), []
     for top in largest:
         rng = generator(seed, int(top))
@@ -300,7 +296,7 @@ def coverage_lab(
     >>> bool(found["logits, Wald"] <= found["binomial GLMM, t"])
     True
     """
-    _checked(draws)
+    whole_number("draws", draws, 2)
     drawn, rows = tuple(int(n) for n in sizes), []
     for k in sorted({3, 5, 10, 20, len(drawn)}) if studies is None else studies:
         truth = Scenario(int(k), proportion, tau, sizes=drawn)
@@ -347,7 +343,7 @@ def median_lab(
     >>> bool(found["GLMM, transformed back"] < found["all patients together"])
     True
     """
-    _checked(draws)
+    whole_number("draws", draws, 2)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     rows = []
     for tau in taus:
@@ -440,7 +436,7 @@ def correction_lab(
     >>> bool(found["binomial GLMM"] < found["studies without an event left out"])
     True
     """
-    _checked(draws)
+    whole_number("draws", draws, 2)
     rows = []
     for n in sizes:
         truth = Scenario(k, proportion, tau, sizes=(int(n),))
@@ -506,7 +502,7 @@ def dependence_lab(
     >>> bool(found["every report on its own"] < found["each centre once"])
     True
     """
-    _checked(draws)
+    whole_number("draws", draws, 2)
     mu, both, rows = float(logit(proportion)), round(shared * size), []
     for m in twins:
         if not 1 <= m <= k:
