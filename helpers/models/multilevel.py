@@ -121,9 +121,10 @@ def pool_multilevel(
     one_of("tau2_method", options.get("tau2_method") or TAU2_METHOD, ("REML", "ML"))
     one_of("model", options.get("model") or "random", ("glmm", "random"))
     chosen = resolve_choices(options, CI_METHODS, robust is not None, yi, vi, events)
-    if chosen.model == "glmm" and (yi is not None or robust is not None):
-        what = f"robust={robust!r} needs model='random'" if yi is None else "it needs counts"
-        raise UnsupportedError(f"model='glmm' cannot be used with what is given: {what}")
+    if chosen.model == "glmm" and robust is not None:
+        raise UnsupportedError(
+            f"model='glmm' cannot be used here: robust={robust!r} needs model='random'"
+        )
     studies = read_studies(data, chosen, {"events": events, "n": n, "time": time}, yi, vi, study)
     table = pd.DataFrame(index=range(len(studies.labels))) if data is None else data
     studies, _, design, clusters = read_regression_data(table, formula, studies, cluster)

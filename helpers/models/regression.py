@@ -140,8 +140,6 @@ def meta_regression(
     if robust is not None and cluster is None:
         raise UnsupportedError(f"robust={robust!r} needs cluster=")
     model = chosen.model
-    if model == "glmm" and yi is not None:
-        raise UnsupportedError("model='glmm' needs counts; give events and n (or time)")
     if model == "glmm" and ci_method not in (None, "wald", "t"):
         raise UnsupportedError(
             f"ci_method={ci_method!r} is not defined for the GLMM; expected wald or t"
@@ -210,7 +208,8 @@ def read_studies(
     unit = "time" if scale.kind == "rate" else "n"
     events, size = counts["events"], counts[unit]
     if events is None or size is None:
-        raise MetaAnalysisError(f"give events and {unit} (or yi and vi)")
+        needed = f"measure={chosen.measure!r} needs events and {unit}"
+        raise MetaAnalysisError(f"{needed} (or give yi and vi)")
     rule: Any = chosen.to
     return from_counts(
         data,

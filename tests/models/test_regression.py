@@ -404,7 +404,7 @@ def test_unsupported_choices_are_refused() -> None:
         ({"robust": "CR2"}, "needs cluster"),
         ({"cluster": "study", "robust": "HC1"}, "CR0"),
         ({"cluster": "nowhere"}, "no column 'nowhere'"),
-        ({"n": None}, "give events and n"),
+        ({"n": None}, "needs events and n"),
         ({"yi": "follow_up"}, "give either"),
         ({"measure": "odds"}, "expected one of"),
     ]
