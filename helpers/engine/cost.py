@@ -29,7 +29,7 @@ _WORTH_SAYING = 5.0  # seconds
 
 
 def spoken(seconds: float) -> str:
-    """Duration to one significant digit.
+    """Duration of at least two seconds, to one significant digit.
 
     >>> spoken(44.0), spoken(100.0), spoken(5400.0)
     ('40 seconds', '2 minutes', '2 hours')
@@ -39,7 +39,7 @@ def spoken(seconds: float) -> str:
         ("second", 1),
     )
     number = int(float(f"{seconds / size:.0e}"))
-    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+    return f"{number:,} {unit}s"
 
 
 def announce(kind: str, fits: float, studies: float) -> None:

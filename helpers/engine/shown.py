@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from html import escape
 from typing import Any
@@ -272,9 +272,6 @@ def _text(name: str, value: Any) -> str | None:
         return _p(value, "") if is_p and not name.endswith("mcse") else number(value)
     if isinstance(value, tuple) and hasattr(value, "lower"):
         return limits_text(value)
-    if isinstance(value, Mapping):
-        pairs = ((key, _text(str(key), one)) for key, one in value.items())
-        return listed(f"{key}: {text}" for key, text in pairs if text is not None)
     if isinstance(value, (tuple, list)):
         texts = [_text(name, one) for one in value]
         return listed(text for text in texts if text is not None) if any(texts) else None
