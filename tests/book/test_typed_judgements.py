@@ -16,7 +16,8 @@ JUDGEMENT = re.compile(
     r"\bstands?\]|stand when|beyond chance|(?<!as )far (more|less|from)\b|known well|"
     r"\bclear(ly)? difference|"
     r"changes? sides|largely|no winner|the data decide|come out alike|would (remove|undo)|"
-    r"\bthe more so\b|not unusual|stands? out\.|most come early|matters? more(?!\?)|too wide",
+    r"\bso few\b|\bthe more so\b|not unusual|stands? out\.|most come early|matters? more(?!\?)|"
+    r"too wide",
     re.IGNORECASE,
 )
 
