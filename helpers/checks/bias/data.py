@@ -15,7 +15,7 @@ from ...engine.studies import StudyData, from_counts, from_effects
 from ...errors import MetaAnalysisError, UnsupportedError
 
 if TYPE_CHECKING:
-    from ...models.result import PoolResult
+    pass
 
 #: Measures whose sampling variance is a function of the estimate itself.
 CORRELATED = ("raw", "log", "logit", "raw-rate", "log-rate")
@@ -92,7 +92,7 @@ def funnel_data(
         given = [name for name, value in extra.items() if value is not None]
         if given:
             raise UnsupportedError(f"a fit brings its own studies; leave out {', '.join(given)}")
-        data, x, scale = _of_fit(effects)
+        data, x, scale = effects.data, effects.data.events, get_measure(effects.measure)
         model = effects.model
         inherited = effects.tau2_method if effects.tau2_method in TAU2_METHODS else None
         tau2_method, level = tau2_method or inherited, effects.level if level is None else level
@@ -121,19 +121,6 @@ def funnel_data(
 
 #: Studies, their events as far as known, and the scale of the effects.
 _Given = tuple[StudyData, Array | None, Measure]
-
-
-def _of_fit(fit: PoolResult) -> _Given:
-    data = fit.data
-    usable = np.isfinite(data.yi) & np.isfinite(data.vi) & (data.vi > 0)
-    lost = data.included & ~usable
-    if lost.any():
-        names = ", ".join(name for name, gone in zip(data.labels, lost, strict=True) if gone)
-        raise MetaAnalysisError(
-            f"no finite effect on the {fit.measure} scale for {names}; "
-            "fit with a zero-cell correction first"
-        )
-    return data, data.events, get_measure(fit.measure)
 
 
 def _of_counts(vi: Any, events: Any, n: Any, study: Any, measure: str) -> _Given:
