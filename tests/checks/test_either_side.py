@@ -122,3 +122,57 @@ def test_effects_with_ties_have_no_exact_rank_test() -> None:
     many = rng.normal(size=2000), rng.uniform(0.1, 0.3, 2000)
     with pytest.raises(MetaAnalysisError, match="2000 studies: the exact test goes up to"):
         begg(*many, method="exact")
+
+
+CHOICES = {"model": ["common", "random"]}
+CONTRAST = {"by": list("aabbbb"), "levels": ("a", "b")}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"time": [1.0] * 6, "measure": "logit"}, "measure='logit' needs `n`"),
+        ({"n": N, "measure": "log-rate"}, "measure='log-rate' needs `time`"),
+        (
+            {"n": N, "ci_method": "profile", "contrast": CONTRAST, "tau2_method": "ML"},
+            "ci_method='profile' is not defined for a difference of two groups",
+        ),
+    ],
+)
+def test_a_specification_without_meaning_stays_with_its_reason(
+    options: dict[str, Any], reason: str
+) -> None:
+    result = multiverse(choices={"model": ["random"]}, events=EVENTS, **options)
+    assert result.frame()["reason"].tolist() == [reason]
+    assert result.summary_frame().isna().iloc[0]["median"]
+    assert result.to_dict()["influence"] == []
+    with pytest.raises(MetaAnalysisError, match="no specification has a result"):
+        result.influence_of_choices()
+    none = result.share("estimate < 1" if "contrast" not in options else "estimate_difference < 1")
+    assert (none.count, none.of, none.left_out) == (0, 0, 1)
+    assert np.isnan(none.fraction)
+    assert "share     –" in str(none)
+
+
+def test_a_multiverse_of_differences_names_its_groups() -> None:
+    worlds = multiverse(choices=CHOICES, **COUNTS, contrast=CONTRAST)
+    assert "a" in str(worlds).splitlines()[0]
+    assert "pooled estimates" not in str(worlds)
+    assert worlds.target == "estimate_difference"
+    assert worlds.to_dict()["contrast"] == {"by": "group", "levels": ["a", "b"]}
+    short = CONTRAST | {"by": list("aab")}
+    with pytest.raises(MetaAnalysisError, match="contrast: group has 3 values for 6 studies"):
+        multiverse(choices=CHOICES, **COUNTS, contrast=short)
+    missing = multiverse(choices=CHOICES, **COUNTS, contrast=CONTRAST | {"by": [*"aabbb", None]})
+    fewer = multiverse(
+        choices=CHOICES, events=EVENTS[:5], n=N[:5], contrast=CONTRAST | {"by": list("aabbb")}
+    )
+    np.testing.assert_allclose(
+        missing.columns["estimate_difference"], fewer.columns["estimate_difference"], rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", ["label", "estimated"])
+def test_influence_of_choices_needs_a_column_of_numbers(name: str) -> None:
+    with pytest.raises(MetaAnalysisError, match=f"no numeric column '{name}'"):
+        multiverse(choices=CHOICES, **COUNTS).influence_of_choices(name)

@@ -207,3 +207,33 @@ def test_a_limit_of_the_beta_binomial_model_on_its_own_scale() -> None:
     fit = pool_beta_binomial(events=[3, 0, 8, 12, 2], n=[40, 25, 60, 55, 48])
     shown, own = fit.prediction_interval(), fit.prediction_interval(scale="model")
     np.testing.assert_allclose(1.0 / (1.0 + np.exp(-np.array(own))), shown, rtol=1e-12)
+
+
+@pytest.mark.parametrize("spread", [0.05, 1.0])
+def test_the_wider_of_two_intervals_brings_its_own_test(spread: float) -> None:
+    effects, variances = spread * np.array([0.3, 0.9, 1.4, 0.2, 1.1]), [0.04] * 5
+    wider = pool_effects(effects, variances, ci_method="knapp-hartung-wider")
+    found = wider.effect_test()
+    tau2, mean = wider.tau2, effects.mean()  # equal variances: the plain mean
+    wald = (0.04 + tau2) / 5
+    ours = effects.var(ddof=1) / 5
+    reach = stats.norm.ppf(0.975) * wald**0.5, stats.t.ppf(0.975, 4) * ours**0.5
+    by_wald = reach[0] > reach[1]
+    assert by_wald == (spread == 0.05)
+    expected = (
+        2 * stats.norm.sf(abs(mean) / wald**0.5)
+        if by_wald
+        else 2 * stats.t.sf(abs(mean) / ours**0.5, 4)
+    )
+    assert found.p == pytest.approx(expected, rel=1e-8)
+    assert wider.ci.upper - mean == pytest.approx(max(reach), rel=1e-8)
+
+
+@pytest.mark.parametrize("ci_method", ["profile", "henmi-copas"])
+def test_an_interval_without_a_standard_error_has_no_test(ci_method: str) -> None:
+    own = (
+        {"model": "random", "tau2_method": "ML"} if ci_method == "profile" else {"model": "common"}
+    )
+    fit = pool(DATA, **COUNTS, **own, ci_method=ci_method)
+    with pytest.raises(MetaAnalysisError, match=f"belongs to ci_method='{ci_method}'"):
+        fit.effect_test()
