@@ -21,6 +21,7 @@ from helpers import (
     subgroups,
 )
 from helpers.errors import MetaAnalysisError
+from helpers.models.bayes import posterior, rank_probabilities
 
 DATA = pd.DataFrame(
     {
@@ -237,3 +238,40 @@ def test_an_interval_without_a_standard_error_has_no_test(ci_method: str) -> Non
     fit = pool(DATA, **COUNTS, **own, ci_method=ci_method)
     with pytest.raises(MetaAnalysisError, match=f"belongs to ci_method='{ci_method}'"):
         fit.effect_test()
+
+
+BAYES: list[tuple[Callable[[], Any], str]] = [
+    (lambda: posterior(pool(DATA, **COUNTS), n=[1] * 5), "leave out n"),
+    (lambda: posterior(pool(DATA, **COUNTS), measure="logit"), "leave out measure"),
+    (lambda: posterior(DATA, **COUNTS, time="time"), "not both"),
+    (
+        lambda: posterior(DATA, **COUNTS, measure="log-rate", likelihood="normal"),
+        "is no proportion of n patients",
+    ),
+    (lambda: posterior(DATA, events="e", time="time", measure="logit"), "is no rate of events"),
+    (lambda: posterior(DATA, **EFFECTS, measure="double-arcsine"), "needs counts for its inverse"),
+    (lambda: posterior(DATA, **COUNTS, tolerance=np.inf), "tolerance=inf: expected"),
+    (
+        lambda: rank_probabilities(
+            {"A": posterior(DATA, **COUNTS), "B": posterior(DATA, events="e", time="time")}
+        ),
+        "different measures cannot be ranked",
+    ),
+    (lambda: posterior(DATA, **COUNTS).predict_events(2.5), "n=2.5: expected a whole number"),
+    (lambda: posterior(DATA, **COUNTS).predict_events(True), "n=True: expected a whole number"),
+]
+
+
+@pytest.mark.parametrize(("call", "words"), BAYES)
+def test_a_posterior_is_refused(call: Callable[[], Any], words: str) -> None:
+    with pytest.raises(MetaAnalysisError, match=words):
+        call()
+
+
+def test_the_mean_of_a_posterior_follows_the_scale() -> None:
+    rates = posterior(DATA, events="e", time="time")
+    square = rates.tau.sd**2 + rates.tau.mean**2
+    mean = rates.mean_rate().model.mean  # of the logarithm of a lognormal mean
+    assert mean == pytest.approx(rates.mu.mean + square / 2.0, rel=1e-6)
+    plain = posterior(DATA, **COUNTS, measure="raw", likelihood="normal")
+    assert plain.mean_rate().median == plain.rate.median
