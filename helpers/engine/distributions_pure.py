@@ -103,10 +103,8 @@ def _gamma_tails(a: float, x: float) -> tuple[float, float, float]:
     for j in range(1, _TERMS):
         an = -j * (j - a)
         b += 2.0
-        d = an * d + b
-        d = 1.0 / (d if abs(d) > _TINY else _TINY)
+        d = 1.0 / (an * d + b)  # of denominators above j + 1: none vanishes
         c = b + an / c
-        c = c if abs(c) > _TINY else _TINY
         h *= d * c
         if abs(d * c - 1.0) <= 2.0 * _EPS:
             return 1.0 - front * h, front * h, front
@@ -117,17 +115,14 @@ def _beta_fraction(a: float, b: float, x: float, y: float) -> float:
     """Continued fraction of the incomplete beta function, for x below (a + 1) / (a + b + 2)."""
     # 1 - (a + b) x / (a + 1), where x close to 1 would cancel
     first = (1.0 - b + (a + b) * y if y < x else a + 1.0 - (a + b) * x) / (a + 1.0)
-    c, d = 1.0, first
-    d = 1.0 / (d if abs(d) > _TINY else _TINY)
+    c, d = 1.0, 1.0 / first
     h = d
     for j in range(1, _TERMS):
         even = j * (b - j) * x / ((a + 2 * j - 1) * (a + 2 * j))
         odd = -(a + j) * (a + b + j) * x / ((a + 2 * j) * (a + 2 * j + 1))
         for step in (even, odd):
-            d = 1.0 + step * d
-            d = 1.0 / (d if abs(d) > _TINY else _TINY)
+            d = 1.0 / (1.0 + step * d)  # of positive denominators, as x is below that bound
             c = 1.0 + step / c
-            c = c if abs(c) > _TINY else _TINY
             h *= d * c
         if abs(d * c - 1.0) <= 2.0 * _EPS:
             return h
@@ -173,9 +168,7 @@ def _root(
                 new = t - 2.0 - abs(t) if math.isinf(low) else t + 2.0 + abs(t)
             else:
                 new = 0.5 * (low + high)
-        if math.isfinite(slope) and abs(new - t) <= 4.0 * _EPS * max(1.0, abs(t)):
-            return new
-        if math.isfinite(high - low) and high - low <= 2.0 * _EPS * max(1.0, abs(t)):
+        if abs(new - t) <= 4.0 * _EPS * max(1.0, abs(t)):  # t is an end of the bracket, new is not
             return new
         t = new
     raise ArithmeticError(f"no quantile was found for the tail probability {target}")
@@ -189,7 +182,7 @@ def _gamma_quantile(a: float, lower: float, upper: float) -> float:
         return 0.0 if lower == 0.0 else math.inf
 
     def tails(t: float) -> tuple[float, float, float]:
-        return _gamma_tails(a, math.exp(t) if t < 700.0 else math.inf)
+        return _gamma_tails(a, math.exp(t))
 
     use_upper = upper < lower
     # where the lower tail is x^a / Gamma(a + 1), its logarithm is a straight line in log x

@@ -57,6 +57,11 @@ def test_t_quantiles_over_degrees_of_freedom():
     same(pure.stdtrit(df, q), special.stdtrit(df, q))
 
 
+def test_t_with_infinite_degrees_of_freedom_is_the_normal_distribution():
+    same(pure.stdtr(np.inf, Z), special.ndtr(Z))
+    same(pure.stdtrit(np.inf, Q), special.ndtri(Q))
+
+
 def test_chi_squared_tails_from_far_below_to_far_above_the_mean():
     df, ratio = grid(DF, RATIO)
     a, x = df / 2, df / 2 * ratio
@@ -95,8 +100,10 @@ def test_log_gamma_and_its_poles():
         ("stdtrit", (5.0, np.array([0.5, 1.0, np.nan]))),
         ("gammainc", (2.0, np.array([0.0, np.inf, -1.0, np.nan]))),
         ("gammaincc", (2.0, np.array([0.0, np.inf, -1.0, np.nan]))),
-        ("gammaincinv", (2.0, np.array([0.0, 1.0, np.nan]))),
-        ("gammainccinv", (2.0, np.array([0.0, 1.0, np.nan]))),
+        ("gammaincinv", (2.0, np.array([0.0, 1.0, -0.1, 1.1, np.nan]))),
+        ("gammainccinv", (2.0, np.array([0.0, 1.0, -0.1, 1.1, np.nan]))),
+        ("gammaincinv", (-1.0, np.array([0.3, 0.7]))),
+        ("gammainccinv", (-1.0, np.array([0.3, 0.7]))),
         ("fdtrc", (2.0, 3.0, np.array([0.0, np.inf, np.nan]))),
         ("fdtrc", (3e3, 4.0, np.array([1e307]))),
         ("betaincinv", (2.0, 3.0, np.array([0.0, 1.0, np.nan]))),
