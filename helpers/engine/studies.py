@@ -195,8 +195,7 @@ def _numbers(values: Any, name: str, labels: tuple[str, ...], problems: list[str
     """Floats with NaN for missing; what is not a number is reported with its study."""
     if _is_plain(values):
         plain = values.to_numpy() if hasattr(values, "to_numpy") else values
-        if plain.dtype.kind in "iuf":
-            return np.array(plain, dtype=float, ndmin=1)
+        return np.array(plain, dtype=float, ndmin=1)
     column = np.atleast_1d(np.asarray(values, dtype=object))
     out = np.full(column.shape, np.nan)
     for i, value in enumerate(column):

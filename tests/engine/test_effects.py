@@ -243,6 +243,32 @@ def test_unknown_choices_are_refused_with_the_possible_ones() -> None:
             effective_size([1], 1.0, rule)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("logit", 1.2, "1.2: expected a proportion"),
+        ("logit", np.nan, "nan: expected a proportion"),
+        ("log-rate", -1.0, "-1.0: expected a rate"),
+        ("log-ratio", -1.0, "-1.0: expected a ratio"),
+    ],
+)
+def test_a_value_off_the_display_scale_is_refused_by_its_kind(name, value, expected):
+    with pytest.raises(MetaAnalysisError, match=f"^{expected}$"):
+        get_measure(name).from_display(value)
+
+
+@pytest.mark.parametrize("add", [np.nan, np.inf, -0.5])
+def test_what_is_added_to_a_zero_cell_is_a_number_of_at_least_0(add):
+    with pytest.raises(UnsupportedError, match=f"add={add}: expected a number of at least 0"):
+        correct_cells([0], [10], add=add)
+
+
+@pytest.mark.parametrize("given", [{}, {"yi": [0.1]}, {"vi": [0.1]}])
+def test_a_wald_interval_of_a_study_needs_its_effect_and_variance(given):
+    with pytest.raises(UnsupportedError, match="needs the effects and their variances"):
+        study_interval([1], [10], method="wald", **given)
+
+
 def test_a_measure_needs_a_size_exactly_where_its_inverse_depends_on_it():
     for name, measure in MEASURES.items():
         yi = 0.3 if name != "log" else -0.3

@@ -16,9 +16,9 @@ from helpers.engine.counts.weights import empirical_bayes, information_weights
 RNG = np.random.default_rng(31)
 ROWS, K = 5, 12
 N = RNG.integers(20, 200, (ROWS, K)).astype(float)
-N[:, 3] = 0.0  # a place that nobody uses
-EVENTS = RNG.binomial(N[:1].astype(int).repeat(ROWS, 0), 0.15 + 0.1 * RNG.random((ROWS, K)))
-N = np.maximum(N, EVENTS)
+N[:, 3] = N[3:, 5] = 0.0  # a place that nobody uses, and one that some do not
+EVENTS = RNG.binomial(N.astype(int), 0.15 + 0.1 * RNG.random((ROWS, K)))
+EVENTS[:, 5] = 0
 MASK = RNG.random((ROWS, K)) < 0.55
 COUNTS = RNG.integers(0, 3, (ROWS, K))
 X = np.dstack([np.ones((ROWS, K)), RNG.standard_normal((ROWS, K))])
@@ -75,3 +75,12 @@ def test_a_constant_offset_moves_the_mean_and_nothing_else(family: Any) -> None:
     for got, want in zip(empirical_bayes(moved), empirical_bayes(plain), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-6)
     np.testing.assert_allclose(information_weights(moved), information_weights(plain), rtol=1e-6)
+
+
+def test_the_wald_test_of_homogeneity_takes_the_offset_off_by_hand() -> None:
+    x, n, shift = EVENTS[0].astype(float), np.where(N[0] > 0, N[0], 30.0), OFFSET[0]
+    x[3] = 4.0
+    logit, w = np.log(x / (n - x)) - shift, x * (n - x) / n
+    found = heterogeneity_tests(fit_glmm(x, n, offset=shift))
+    assert found.Q_wald[0] == pytest.approx(w @ (logit - (w @ logit) / w.sum()) ** 2, rel=1e-10)
+    assert found.df_wald[0] == K - 1

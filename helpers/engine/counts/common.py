@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arguments import Array
-from ...errors import MetaAnalysisError, UnsupportedError
+from ...errors import UnsupportedError
 from ..distributions import chi2_isf
 from ..effects import MEASURES, study_interval
 from ..normal.intervals import Interval, symmetric_limits
@@ -71,11 +71,8 @@ def exact_limits(x: Array, n: Array, kind: str, level: float) -> tuple[Array, Ar
 
 
 def pool_counts(events: Array, size: Array, kind: str) -> tuple[float, float]:
-    """Maximum-likelihood logit (log rate) of the summed counts and its standard error."""
+    """Maximum-likelihood logit (log rate) and standard error of summed counts, not one-sided."""
     x, n = float(events.sum()), float(size.sum())
-    if is_one_sided(events, size, kind):
-        what = "no study has an event" if x == 0 else "every patient of every study has an event"
-        raise MetaAnalysisError(f"{what}: the maximum-likelihood estimate is at infinity")
     if kind == "rate":
         return float(np.log(x / n)), x**-0.5
     return float(np.log(x / (n - x))), (1.0 / x + 1.0 / (n - x)) ** 0.5
@@ -119,7 +116,6 @@ def count_limits(
 def pooled_profile(data: StudyData, kind: str, level: float) -> Interval:
     """Likelihood-ratio interval for the common logit or log rate (model scale)."""
     events, size = included_counts(data)
-    pool_counts(events, size, kind)  # refuses what has no finite estimate
     sums = events.sum(keepdims=True), size.sum(keepdims=True)
     low, high = count_limits(*sums, kind, np.array(["profile"]), level)
     return Interval(float(low[0]), float(high[0]))

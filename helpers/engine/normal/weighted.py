@@ -236,9 +236,9 @@ def prepare(
                 f"{v[min(rep, len(v) - 1), study]}"
             )
         y, v = np.where(np.isfinite(y), y, 0.0), np.where((v > 0) & (v < np.inf), v, 1.0)
-    everyone = c.size > 0 and (counts is None or bool((c > 0).all()))
+    everyone = counts is None or bool((c > 0).all())
     k = np.array([float(c.size)]) if counts is None else c.sum(axis=1)
-    if not everyone and not ((c >= 0).all() and ((k > 0) & (k < np.inf)).all()):
+    if not ((everyone or (c >= 0).all()) and ((k > 0) & (k < np.inf)).all()):
         raise MetaAnalysisError(
             "counts must be finite and at least 0, and every replicate needs a study"
         )
