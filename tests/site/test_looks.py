@@ -300,6 +300,53 @@ def test_a_table_of_more_columns_than_a_card_has_scrolls_with_its_headings(visit
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+ALONE = """() => [...document.querySelectorAll(".table-cards tbody tr")].flatMap((row) => {
+    const cells = [...row.children].filter((cell) => cell.checkVisibility());
+    const top = (cell) => cell?.getBoundingClientRect().top;
+    return cells.filter((cell, i) => cell.getClientRects()[0].height > 30
+        && i > 0 && top(cells[i - 1]) < top(cell) - 3 && !(top(cells[i + 1]) < top(cell) + 3)
+        && cells[i - 1].offsetWidth > 0.9 * row.clientWidth - 24
+        && (!cells[i + 1] || cells[i + 1].offsetWidth > 0.9 * row.clientWidth - 24)
+        && cell.offsetWidth < 0.6 * row.clientWidth).map((cell) => cell.textContent);
+})"""
+
+
+@pytest.mark.parametrize("width", [320, 390])
+@pytest.mark.parametrize("name", ["codebook.html", "since_then.html", "audit.html"])
+def test_a_cell_that_stands_alone_breaks_no_line_at_half_a_card(visit, name, width):
+    page = visit(name, width=width).page
+    assert page.locator(".table-cards tbody tr").count() > 5
+    assert page.evaluate(ALONE) == []
+
+
+@pytest.mark.parametrize(("width", "least"), [(390, 12), (1280, 13)])
+@pytest.mark.parametrize("name", ["explore.html", "labs.html", "preventing_infection.html"])
+def test_letters_of_pictures_to_play_with_are_as_large_as_those_of_others(
+    visit, name, width, least
+):
+    page = visit(name, width=width).page
+    sizes = page.locator(".interactive-panel svg text:visible").evaluate_all(
+        "(all) => all.map((one) => parseFloat(getComputedStyle(one).fontSize))"
+    )
+    assert page.locator(".interactive-panel").count()
+    assert all(size >= least for size in sizes)
+
+
+def test_no_mark_lies_on_a_number_of_an_axis(visit):
+    page = visit("explore.html", width=390).page
+    page.locator(".interactive-chart").last.scroll_into_view_if_needed()
+    page.locator(".interactive-chart").last.locator("circle").nth(40).wait_for(state="attached")
+    hidden = """(all) => all.flatMap((chart) => {
+        const boxes = [...chart.querySelectorAll("circle")].map((e) => e.getBoundingClientRect());
+        return [...chart.querySelectorAll("text")].filter((text) => {
+            const { left, right, top, bottom } = text.getBoundingClientRect();
+            return boxes.some((dot) => dot.left < right && left < dot.right
+                && dot.top < bottom - 4 && top + 4 < dot.bottom);
+        }).map((text) => text.textContent);
+    })"""
+    assert page.locator(".interactive-chart").evaluate_all(hidden) == []
+
+
 def test_cells_of_cards_name_their_columns(page_name):
     sheet = (SITE / "_static" / "site.css").read_text(encoding="utf-8")
     for one in soup_of(page_name).select("article :is(table.table-cards, .table-cards table)"):

@@ -133,6 +133,15 @@ def test_cells_hold_deaths_residual_and_its_shade(tested, grouping):
     assert_legible(ax)
 
 
+@pytest.mark.parametrize("grouping", ["setting", "entity", "product"])
+def test_a_phone_has_a_map_of_six_groups_whole_with_their_names_as_they_are(tested, grouping):
+    ax = style.phone_form(causes_heatmap(tested[grouping]))
+    assert ax is not None
+    heads = [label.get_text().replace("\n", " ") for label in ax.get_xticklabels()]
+    assert heads == list(tested[grouping].table.groups)
+    assert_legible(ax)
+
+
 def test_frames_mark_the_cells_that_differ_among_all_cells(tested):
     test = tested["setting"]
     heavy = [patch for patch in causes_heatmap(test).patches if patch.get_linewidth() > 1]

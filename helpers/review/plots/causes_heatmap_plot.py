@@ -19,7 +19,8 @@ STEPS = (1.0, 2.0, 3.0)
 OPACITY = (0.16, 0.36, 0.62)
 ROW = 46.0  # pixels
 ALPHA = 0.05  # for all cells at once
-MOST_TURNED, LONGEST = 4, 24  # groups that stand side by side on a phone, and letters of one
+MOST_TURNED, LONGEST = 6, 24  # groups that stand side by side on a phone, and letters of one
+LEAST_HEAD = 44.0  # pixels of a column below which its name stands upright
 
 
 @style.themed
@@ -47,12 +48,15 @@ def causes_heatmap(test: HomogeneityTest, *, ax: Axes | None = None, width: floa
     Heat map of 464 deaths by setting and cause. ...
     """
     turned = width < style.NARROW  # causes go down where there is no room for them across
-    across, down = test.table.causes, test.table.groups
+    across, down = [printing.capital(cause) for cause in test.table.causes], test.table.groups
     if turned:
-        across, down = down, across
+        across, down = [*down], tuple(across)
     letters = int(0.58 * width / len(across) / 7.5) if turned else 14
     heads = [_folded(name, letters) for name in across]
-    top = 16 + 16 * max(1 + head.count("\n") for head in heads)
+    upright = turned and 0.58 * width / len(across) < LEAST_HEAD
+    if upright:
+        heads = across
+    top = 16 + (7.5 * max(map(len, heads)) if upright else 16 * _most_lines(heads))
     left = min(18 + 6.9 * max(len(name) for name in down), (0.42 if turned else 0.24) * width)
     foot = 50
     ax = axes_of(ax, width, ROW * len(down) + top + foot + 4, left=left, right=10, bottom=foot,
@@ -60,7 +64,7 @@ def causes_heatmap(test: HomogeneityTest, *, ax: Axes | None = None, width: floa
     if len(test.table.groups) > MOST_TURNED or max(map(len, test.table.groups)) > LONGEST:
         style.wide_only(ax)
     _cells(ax, test, turned=turned)
-    ax.set_xticks(np.arange(len(across)) + 0.5, heads)
+    ax.set_xticks(np.arange(len(across)) + 0.5, heads, rotation=90 if upright else 0)
     ax.xaxis.tick_top()
     names = [_folded(name) for name in down] if turned else list(down)
     ax.set_yticks(np.arange(len(down)) + 0.5, fit_names(ax, names))
@@ -70,9 +74,13 @@ def causes_heatmap(test: HomogeneityTest, *, ax: Axes | None = None, width: floa
     return ax
 
 
+def _most_lines(texts: list[str]) -> int:
+    return max(1 + text.count("\n") for text in texts)
+
+
 def _folded(cause: str, letters: int = 14) -> str:
     """Break a name where it has a blank, in lines of about so many letters."""
-    return "\n".join(textwrap.wrap(printing.capital(cause), letters, break_long_words=False))
+    return "\n".join(textwrap.wrap(cause, letters, break_long_words=False))
 
 
 def _steps(residuals: np.ndarray) -> np.ndarray:

@@ -152,7 +152,7 @@ def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
     Examples
     --------
     >>> egger_comparison()["subset"].iloc[-1]
-    'no potential overlap (INFERRED)'
+    'no potential overlap (inferred)'
     """
     lines: list[dict[str, Any]] = load_published("tests").query("test == @EGGER").to_dict("records")  # type: ignore[assignment]
     rows = []
@@ -162,7 +162,7 @@ def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
             continue
         rows.append(
             {
-                "subset": line["subset"] + (" (INFERRED)" if line["subset"] == INFERRED else ""),
+                "subset": line["subset"] + (" (inferred)" if line["subset"] == INFERRED else ""),
                 "cohorts": found["cohorts"],
                 "bias": found["estimate"],
                 "published_bias": line["estimate_printed"],

@@ -10,13 +10,14 @@ from ... import printing
 from ...errors import MetaAnalysisError
 from ..subject import NEUTRAL, Subject
 from . import style
-from .frame import Axes, axes_of
+from .frame import Axes, axes_of, room_of_axes
 from .lettering import fit_text, legend_above, measure, wrapped
 from .note import Note, annotate, numbers
 
 ACROSS, NARROW_ACROSS = 50, 40  # squares in a row
 SWATCH = 50.0  # room of a key and the gaps around it
 SIDE = 0.78  # side of a square, as a share of its cell
+AIR = 8.0  # pixels between the key and the field
 # The first group is what the text is about; the second is an outline, told apart in grey too.
 LOOKS: tuple[dict[str, Any], ...] = (
     {"fc": style.ACCENT.light},
@@ -82,7 +83,7 @@ def icon_array(
     ]
     columns, shown = _key(words, width)
     lines = sum(name.count("\n") for name in shown)
-    top = 20 + 22 * -(-len(words) // columns) + 17 * lines
+    top = 20 + AIR + 22 * -(-len(words) // columns) + 17 * lines
     ax = axes_of(ax, width, (width - 28) / across * rows + top + 12, left=side, right=side,
                  bottom=8, top=top)  # fmt: skip
     looks: list[Any] = [*LOOKS[: len(shares)], REST]
@@ -91,7 +92,7 @@ def icon_array(
     legend_above(
         ax, [Patch(**({"ec": look["fc"], "lw": 1.0} | look)) for look in looks],
         shown,
-        bbox_to_anchor=(0, 1.01), ncols=columns,
+        bbox_to_anchor=(0, 1 + AIR / room_of_axes(ax)[3]), ncols=columns,
         handlelength=1.0, handleheight=1.0, columnspacing=2.0, fontsize=style.size("text"),
     )  # fmt: skip
     ax.set_xlim(-0.2, across - 1 + SIDE + 0.2)
