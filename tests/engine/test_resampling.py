@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -19,7 +20,7 @@ from helpers.engine.counts.studies import prepare as prepare_counts
 from helpers.engine.distributions import expit
 from helpers.engine.normal.tau2 import estimate_tau2
 from helpers.engine.normal.weighted import prepare
-from helpers.errors import UnsupportedError
+from helpers.errors import ConvergenceError, UnsupportedError
 from helpers.models.pooling import pool, pool_effects
 from helpers.models.result import PoolResult
 
@@ -378,3 +379,80 @@ def test_the_sign_flip_interval_takes_few_batches_and_ends_where_the_test_reject
             mean = end + side * step * fit.se_model
             p = permutation_test(fit, mean, draws=1000, scale="model", conf_int=False).p
             assert (p > 0.05) == inside
+
+
+# --- what is missing, and what is refused --------------------------------------------------
+
+
+EFFECTS = pool_effects([0.1, 0.4, -0.2, 0.3, 0.6, 0.2], [0.1, 0.2, 0.1, 0.1, 0.1, 0.3])
+
+
+def test_a_sign_flip_test_without_an_interval_has_none() -> None:
+    test = permutation_test(EFFECTS, 0.1, draws="exact", conf_int=False)
+    assert test.ci is None
+    assert test.ci_model is None
+    plain = test.to_dict()
+    assert (plain["ci"], plain["ci_model"], plain["seed"]) == (None, None, None)
+    assert test.summary_frame()[["ci_lower", "ci_upper"]].isna().all().all()
+    assert repr(test).splitlines()[3].split(maxsplit=1)[1].endswith("CI –")
+
+
+def test_a_sign_flip_test_says_how_its_patterns_were_made_and_how_many_failed() -> None:
+    every = permutation_test(EFFECTS, 0.1, draws="exact", conf_int=False)
+    assert repr(every).endswith("64 (all patterns of signs)")
+    some = permutation_test(EFFECTS, 0.1, draws=30, seed=3, conf_int=False)
+    assert repr(some).endswith("30 (random patterns, seed 3)")
+    assert repr(replace(some, failed=2)).endswith("30 (random patterns, seed 3; 2 failed)")
+
+
+@pytest.mark.parametrize(
+    ("fit", "null", "scale", "expected"),
+    [
+        (EFFECTS, np.inf, "model", "a finite number"),
+        (EFFECTS, -np.inf, "display", "a finite number"),
+        (cohorts(8), np.inf, "model", "a finite number"),
+        (cohorts(8), 1.2, "display", "a proportion above 0 and below 1"),
+    ],
+)
+def test_a_null_that_is_no_mean_is_refused_by_the_scale(
+    fit: PoolResult, null: float, scale: str, expected: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=f"null={null}: expected {expected}"):
+        permutation_test(fit, null, scale=scale)
+
+
+def test_a_mean_that_no_study_can_have_has_no_fit_to_flip() -> None:
+    fit = cohorts(8, model="glmm")
+    with pytest.raises(ConvergenceError, match="no fit under the null"):
+        permutation_test(fit, 800.0, draws="exact", scale="model")
+
+
+def test_a_bootstrap_without_variation_between_studies_says_why() -> None:
+    y, v = EFFECTS.core.yi, EFFECTS.core.vi
+    for fit, why in (
+        (pool_effects(y, v, model="common"), "a common-effect model"),
+        (pool_effects(y, v, tau2=0.1), "a known tau2"),
+    ):
+        with pytest.raises(UnsupportedError, match=f"^{why} has no bootstrap interval of tau2"):
+            bootstrap(fit, 50).conf_int("tau2")
+
+
+def test_intervals_that_the_replicates_do_not_define_are_refused() -> None:
+    alike = pool_effects([0.1] * 5 + [0.9], [0.1] * 6, ci_method="knapp-hartung")
+    with pytest.raises(UnsupportedError, match="in which all effects are equal have none"):
+        bootstrap(alike, 200, kind="nonparametric").conf_int(method="studentised")
+    made = bootstrap(EFFECTS, 50, kind="nonparametric")
+    low, high = made.conf_int(method="bca")
+    assert low < EFFECTS.estimate < high
+    for side in (-9.0, 9.0):
+        aside = replace(made, drawn={**made.drawn, "mu": made.drawn["mu"] + side})
+        with pytest.raises(UnsupportedError, match="every replicate lies on one side"):
+            aside.conf_int(method="bca")
+
+
+def test_a_bootstrap_of_few_fits_is_refused_with_their_reasons() -> None:
+    fit = pool(events=[0, 0, 0, 0, 0, 1], n=[10, 12, 14, 20, 11, 10], model="glmm")
+    with pytest.raises(ConvergenceError, match=r"only (\d+) of 20 .* \((\d+) x no finite max") as e:
+        bootstrap(fit, 20, kind="nonparametric")
+    fitted, _, failed = map(int, re.findall(r"\b\d+\b", str(e.value)))
+    assert fitted + failed == 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -11,8 +12,10 @@ from reference_values import COLUMNS, by_inverse_variance, load, study_table
 from scipy import stats
 
 from helpers.engine.aftercare.coefficient_permutation import arrangements, number_of_arrangements
+from helpers.engine.aftercare.sign_flips import permutation_test
 from helpers.engine.normal.fit import fit_regression
 from helpers.errors import MetaAnalysisError, UnsupportedError
+from helpers.models.pooling import pool_effects
 from helpers.models.regression import meta_regression
 from helpers.models.regression_result import RegressionResult
 
@@ -227,3 +230,49 @@ def test_a_result_says_how_its_arrangements_were_chosen() -> None:
     fit = meta_regression(data, "x", yi="y", vi="v")
     assert "120 (all arrangements)" in str(fit.permutation_test("exact"))
     assert "30 (random arrangements, seed 7)" in str(fit.permutation_test(29, seed=7))
+
+
+SLOPE = pd.DataFrame(
+    {
+        "y": [0.1, 0.4, -0.2, 0.3, 0.6, 0.8],
+        "v": [0.1, 0.2, 0.1, 0.1, 0.1, 0.2],
+        "x": [1.0, 2.0, 3.0, 4.0, 5.0, 7.0],
+    }
+)
+
+
+def test_without_moderators_signs_are_flipped_as_of_a_pooled_mean() -> None:
+    fit = meta_regression(SLOPE, "1", yi="y", vi="v", ci_method="wald")
+    exact = fit.permutation_test("exact")
+    pooled = pool_effects(SLOPE["y"], SLOPE["v"], ci_method="wald")
+    flips = permutation_test(pooled, 0.0, draws="exact", conf_int=False)
+    assert exact.p == pytest.approx(flips.p, rel=1e-12)
+    assert "64 (all arrangements)" in repr(exact)
+    drawn = fit.permutation_test(1999, seed=2)
+    assert drawn.p == pytest.approx(exact.p, abs=4.0 * (exact.p * (1.0 - exact.p) / 2000) ** 0.5)
+    assert "2,000 (random arrangements, seed 2)" in repr(drawn)
+    assert "seed 2; 3 failed)" in repr(replace(drawn, failed=3))
+    counted = SLOPE.assign(e=[1, 2, 3, 4, 5, 6], n=50)
+    with pytest.raises(UnsupportedError, match="signs of counts cannot be flipped"):
+        meta_regression(counted, "1", events="e", n="n", model="glmm").permutation_test(99)
+
+
+def test_a_slope_without_an_intercept_is_permuted_and_not_flipped() -> None:
+    fit = meta_regression(SLOPE, "0 + x", yi="y", vi="v", model="common", ci_method="wald")
+    y, w, x = SLOPE["y"].to_numpy(), 1.0 / SLOPE["v"].to_numpy(), SLOPE["x"].to_numpy()
+
+    def z(order: tuple[int, ...]) -> float:
+        moved = x[list(order)]
+        return abs((w * moved) @ y) / np.sqrt((w * moved) @ moved)
+
+    share = np.mean([z(order) >= z(tuple(range(6))) - 1e-9 for order in permutations(range(6))])
+    assert fit.permutation_test("exact").p == pytest.approx(share, rel=1e-12)
+    with pytest.raises(UnsupportedError, match="without moderators only"):
+        fit.permutation_test(99, null=0.1)
+
+
+def test_without_a_seed_arrangements_differ_each_time() -> None:
+    fit = meta_regression(SLOPE, "x", yi="y", vi="v")
+    one, other = (fit.permutation_test(99, seed=None) for _ in range(2))
+    assert one.seed is None
+    assert (one.omnibus_statistics != other.omnibus_statistics).any()

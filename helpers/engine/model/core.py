@@ -47,7 +47,7 @@ from .coefficients import RegressionRefits, refit_coefficients
 from .counts import MOST, ONE_BY_ONE, refit_counts, refit_nearby, regress_counts
 from .fits import Counts, Refits, Selections, first_ones
 from .levels import fit_levels, level_refits
-from .units import Units, units_of
+from .units import Units
 
 Progress = Callable[[int, int], None]
 
@@ -184,10 +184,9 @@ class Model:
                 parts.append(self._effects(c, effects, part.stop - part.start, limits))
         return joined(parts)
 
-    def without_each(self, units: Units | None = None, *, limits: bool = False) -> Refits:
-        """Fit one mean without each study (or each of `units`) in turn, one row for each."""
+    def without_each(self, units: Units, *, limits: bool = False) -> Refits:
+        """Fit one mean without each of `units` in turn, one row for each."""
         self.require_own_variance("leaving studies out")
-        units = units_of(self.data) if units is None else units
         method = self.options.tau2_method or "common"
         quick = self._quick(limits) and units.single
         if quick and self.likelihood:
