@@ -13,16 +13,14 @@ FitT = TypeVar("FitT")
 
 
 def take_fits(fit: FitT, rows: NDArray[np.intp]) -> FitT:
-    """Pick replicates of a batched fit (`InverseVarianceFit`, `GLMMFit`), in the order given."""
+    """Pick replicates of a batched fit to counts (`GLMMFit`), in the order given."""
     changed: dict[str, Any] = {}
     for item in fields(fit):  # type: ignore[arg-type]
         value = getattr(fit, item.name)
         if isinstance(value, np.ndarray):
             changed[item.name] = value[rows]
         elif is_dataclass(value):
-            changed[item.name] = (
-                value.take(rows) if hasattr(value, "take") else take_fits(value, rows)
-            )
+            changed[item.name] = value.take(rows)
     return replace(fit, **changed)  # type: ignore[type-var]
 
 

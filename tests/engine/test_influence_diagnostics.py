@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from densities import binomial, normal
 from reference_values import counts
@@ -11,7 +12,9 @@ from scipy import integrate, optimize, stats
 from helpers.engine.aftercare import baujat, influence
 from helpers.engine.aftercare.deviance import study_deviance
 from helpers.engine.normal.weighted import moments, prepare
+from helpers.models.multilevel import pool_multilevel
 from helpers.models.pooling import pool
+from helpers.models.regression import meta_regression
 
 
 def test_deviance_of_a_study_by_integration_and_search() -> None:
@@ -95,3 +98,30 @@ def test_baujat_contributions_add_up_to_the_heterogeneity_statistic() -> None:
     assert baujat(fit)["contribution"].sum() == pytest.approx(fit.heterogeneity.Q, rel=1e-12)
     fit = pool(events=x, n=n, model="common", method="likelihood")
     assert baujat(fit)["contribution"].sum() == pytest.approx(fit.heterogeneity.Q, rel=1e-12)
+
+
+def test_studies_without_events_have_the_deviance_of_an_infinite_logit() -> None:
+    n, mu = np.array([20.0, 35.0]), np.full(2, -2.0)
+    deviance, sign = study_deviance(np.zeros(2), n, mu, np.zeros(2), "binomial", 7)
+    np.testing.assert_allclose(deviance, 2.0 * n * np.log1p(np.exp(mu)), rtol=1e-12)
+    assert (sign == -1.0).all()
+
+
+def test_fits_that_failed_are_counted_where_there_are_any() -> None:
+    x, n = counts()
+    table = pd.DataFrame({"e": x[:10], "n": n[:10], "last": [0.0] * 9 + [1.0]})
+    fit = meta_regression(table, "last", events="e", n="n", model="random")
+    assert repr(influence(fit)).splitlines()[-1].split() == ["not", "converged", "1"]
+    assert "not converged" not in repr(influence(pool(events=x[:10], n=n[:10], model="random")))
+
+
+def test_the_information_of_a_rate_of_three_levels_by_hand() -> None:
+    x, n = (a[:10].astype(float) for a in counts())
+    table = pd.DataFrame({"e": x, "t": n, "c": list("aabbccadbd")})
+    given = {"cluster": "c", "events": "e", "model": "glmm"}
+    rate = pool_multilevel(table, time="t", measure="log-rate", **given)
+    share = pool_multilevel(table.rename(columns={"t": "n"}), n="n", **given)
+    p = 1.0 / (1.0 + np.exp(2.0))
+    for fit, expected in ((rate, n * np.exp(-2.0)), (share, n * p * (1.0 - p))):
+        found = fit.core.information(np.array([-2.0]), 0.1)
+        np.testing.assert_allclose(found, 1.0 / (1.0 / expected + 0.1), rtol=1e-12)

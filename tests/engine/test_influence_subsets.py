@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -242,3 +243,25 @@ def test_a_mixture_begins_with_equal_shares_of_the_sorted_values() -> None:
     assert two.means == pytest.approx(means, rel=1e-9)
     assert two.weights == pytest.approx(weights, rel=1e-9)
     assert two.sds == pytest.approx(np.sqrt(spread), rel=1e-9)
+
+
+def test_a_mixture_of_values_that_are_no_numbers_is_refused() -> None:
+    for bad in (np.nan, np.inf):
+        with pytest.raises(MetaAnalysisError, match="at least two different finite values"):
+            fit_mixtures([1.0, bad, 2.0])
+
+
+@pytest.mark.parametrize("subsets", [["all"], True, 0, 2.5, "some"])
+def test_subsets_that_are_no_number_are_refused(subsets: Any) -> None:
+    with pytest.raises(UnsupportedError, match="expected 'all' or a whole number above 0"):
+        choose_subsets(5, subsets, 2, 1)
+
+
+def test_subsets_without_any_fit_are_shown_with_a_dash() -> None:
+    found = gosh(pool_effects([0.1, 0.2, 0.3], [0.1, 0.1, 0.1]))
+    assert repr(found).splitlines()[3:] == [
+        "  estimates         0.15 to 0.25",
+        "  without estimate  0",
+    ]
+    none = replace(found, converged=np.zeros(len(found), dtype=bool))
+    assert repr(none).splitlines()[3:] == ["  estimates         –", "  without estimate  4"]

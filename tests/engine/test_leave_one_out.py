@@ -20,6 +20,7 @@ from helpers import (
     pool_rates,
     subgroups,
 )
+from helpers.engine.model.units import values_of
 from helpers.engine.options import TAU2_METHODS
 from helpers.errors import MetaAnalysisError, UnsupportedError
 
@@ -313,3 +314,40 @@ def test_single_patients_have_one_rate_without_each(events: int) -> None:
     assert (table["tau2"] == 0.0).all()
     np.testing.assert_allclose(table["estimate"], p, rtol=1e-9)
     np.testing.assert_allclose(table["se"], (119 * p * (1 - p)) ** -0.5, rtol=1e-9)
+
+
+@pytest.mark.parametrize("ci_method", ["wald", "t"])
+def test_limits_of_three_levels_without_a_study_are_those_of_the_rest(ci_method: str) -> None:
+    given = {"events": "events", "n": "n", "model": "random", "ci_method": ci_method}
+    fit = pool_multilevel(TABLE, cluster="registry", **given)
+    gone = aftercare.leave_one_out(fit)
+    rest = pool_multilevel(TABLE.iloc[1:], cluster="registry", **given)
+    found = gone.iloc[0][["ci_lower", "ci_upper"]].tolist()
+    assert found == pytest.approx(list(rest.conf_int()), rel=1e-5)
+
+
+def test_profile_limits_of_the_one_study_that_is_left_are_its_own() -> None:
+    y, v = np.array([0.1, 0.5]), np.array([0.1, 0.2])
+    fit = pool_effects(y, v, tau2_method="ML", ci_method="profile")
+    gone = aftercare.leave_one_out(fit)
+    assert gone["mu"].tolist() == y[::-1].tolist()
+    for side, name in ((-1.0, "ci_lower"), (1.0, "ci_upper")):
+        limits = y + side * 1.959963984540054 * np.sqrt(v)
+        assert gone[name].tolist() == pytest.approx(limits[::-1].tolist(), rel=1e-12)
+
+
+def test_one_study_cannot_be_left_out() -> None:
+    with pytest.raises(UnsupportedError, match=r"needs at least 2 studies; there is 1$"):
+        aftercare.leave_one_out(pool(events=[1], n=[10]))
+
+
+def test_a_column_that_is_none_is_refused_with_those_that_are() -> None:
+    fit = pool(events=X, n=N)
+    with pytest.raises(MetaAnalysisError, match=r"'site' is not a column .* \(events, n, yi, "):
+        aftercare.leave_one_out(fit, by="site")
+    for columns in (None, pd.DataFrame()):
+        with pytest.raises(MetaAnalysisError, match=r"not a column of the studies \(there is none"):
+            values_of(fit.data, "site", columns)
+    twice = pd.Series([*REGISTRY, "a"], index=[*fit.core.labels, fit.core.labels[0]])
+    with pytest.raises(MetaAnalysisError, match="the index of the Series repeats study labels"):
+        aftercare.leave_one_out(fit, by=twice)

@@ -542,10 +542,7 @@ def model_of(
         cast("Fitted", fit).require_finite(what)
     model.require_own_variance(what)
     if model.k < least:
-        raise UnsupportedError(
-            f"{what} needs at least {least} studies; there {'is' if model.k == 1 else 'are'} "
-            f"{model.k}"
-        )
+        raise UnsupportedError(f"{what} needs at least {least} studies; there is {model.k}")
     if not fit.converged:
         raise UnsupportedError(f"{what} needs a fit that converged; this one did not")
     return model

@@ -88,8 +88,6 @@ def log_likelihood(batch: Batch, m: Moments, *, restricted: bool) -> Array:
 
 def restriction(batch: Batch, m: Moments) -> Array:
     """Restricted minus full log-likelihood."""
-    if batch.p == 0:
-        return np.zeros_like(m.log_det)
     if batch.design is None:
         gram_log_det = np.log(batch.k)
     else:
