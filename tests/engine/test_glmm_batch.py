@@ -10,8 +10,9 @@ import pytest
 
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.inference import heterogeneity_tests
-from helpers.engine.counts.profile import profile_ci_mu, profile_ci_tau2
+from helpers.engine.counts.profile import glmm_profile, profile_ci_mu, profile_ci_tau2
 from helpers.engine.counts.weights import empirical_bayes, information_weights
+from helpers.errors import MetaAnalysisError
 
 RNG = np.random.default_rng(31)
 ROWS, K = 5, 12
@@ -84,3 +85,27 @@ def test_the_wald_test_of_homogeneity_takes_the_offset_off_by_hand() -> None:
     found = heterogeneity_tests(fit_glmm(x, n, offset=shift))
     assert found.Q_wald[0] == pytest.approx(w @ (logit - (w @ logit) / w.sum()) ** 2, rel=1e-10)
     assert found.df_wald[0] == K - 1
+
+
+def test_without_a_fit_there_are_no_weights_and_no_limits() -> None:
+    none = fit_glmm([0, 0, 0], [10, 20, 30])
+    assert not none.converged[0]
+    assert np.isnan(information_weights(none)).all()
+    assert np.isnan(empirical_bayes(none)).all()
+    assert np.isnan(profile_ci_tau2(none, 0.95)).all()
+    for parameter in ("mu", "tau2"):
+        with pytest.raises(MetaAnalysisError, match="did not converge; there is nothing to prof"):
+            glmm_profile(none, parameter, 0.95)
+
+
+def test_studies_of_replicates_with_designs_of_their_own_are_told_as_alone() -> None:
+    n = np.maximum(N, 20.0)
+    together = fit_glmm(EVENTS, n, X)
+    assert together.converged.all()
+    for row in range(ROWS):
+        alone = fit_glmm(EVENTS[row], n[row], X[row])
+        for told in (
+            lambda fit: information_weights(fit, 1),
+            lambda fit: np.concatenate(empirical_bayes(fit), axis=1),
+        ):
+            np.testing.assert_allclose(told(together)[row], told(alone)[0], rtol=1e-4, atol=1e-6)
