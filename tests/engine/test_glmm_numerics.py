@@ -308,6 +308,17 @@ def test_value_is_the_textbook_quadrature(points: int) -> None:
         assert ours == pytest.approx(float(textbook) + constant, rel=1e-12)
 
 
+@pytest.mark.parametrize(("beta", "event"), [(-5.0, 0.0), (5.0, 1.0), (-300.0, 0.0)])
+def test_nodes_beyond_the_range_of_exp_are_the_textbooks_too(beta: float, event: float) -> None:
+    """One patient and a variance of 2500: the last of 100 nodes lies 900 logits away."""
+    x, n = np.array([event]), np.ones(1)
+    value = study_terms(prepare("binomial", x, n), n * beta, np.array(2500.0), gauss_hermite(100))
+    theta = np.array([beta, 50.0], dtype=Long)
+    textbook = long_loglik(theta, np.ones((1, 1), Long), x, n, 100)
+    ours = value.value + log_saturated("binomial", x, n)
+    assert ours[0] == pytest.approx(float(textbook), rel=1e-12, abs=1e-14)
+
+
 def test_quadrature_error_shrinks_with_the_points() -> None:
     errors = [
         abs(quadrature_error(fit_glmm(EVENTS, N, quad_points=q), 80)[0]) for q in (1, 7, 12, 20)
