@@ -36,7 +36,7 @@ SHARED: dict[str, Any] = {"events": EVENTS[0], "n": np.maximum(N[0], EVENTS.max(
 )
 def test_each_replicate_is_fitted_as_it_is_alone(mask: Any) -> None:
     for events, n, design, offset in product(
-        ("own", "shared"), ("own", "shared"), (None, X, X[0]), (None, OFFSET)
+        ("own", "shared"), ("own", "shared"), (None, X, X[0], X[:, :, 1:]), (None, OFFSET)
     ):
         given = {
             "events": (OWN if events == "own" else SHARED)["events"],

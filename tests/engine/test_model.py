@@ -79,6 +79,15 @@ def test_excluded_studies_are_in_no_fit_and_in_no_drawing() -> None:
 def test_effects_have_no_counts() -> None:
     with pytest.raises(UnsupportedError, match="needs counts"):
         _ = pool_effects([0.1, 0.4], [0.1, 0.2]).core.counts
+    assert pool_effects([0.1, 0.4], [0.1, 0.2]).core.events is None
+    assert pool_effects([0.1, 0.4], [0.1, 0.2]).core.size is None
+
+
+def test_the_likelihood_ratio_test_is_that_of_a_likelihood_model_alone() -> None:
+    by_likelihood = pool(events=X, n=N, model="glmm").heterogeneity
+    assert (by_likelihood.Q_lrt, by_likelihood.p_lrt) == (by_likelihood.Q, by_likelihood.p)
+    by_weights = pool(events=X, n=N, model="random").heterogeneity
+    assert (by_weights.Q_lrt, by_weights.p_lrt) == (None, None)
 
 
 def test_the_profile_of_a_group_is_that_of_its_own_mean() -> None:
