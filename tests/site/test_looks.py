@@ -409,8 +409,9 @@ TITLED = [one for one in page_names() if ":" in soup_of(one).h1.get_text()]
 def test_a_title_that_takes_lines_breaks_at_its_colon(visit, width):
     assert len(TITLED) > 10
     page = visit(TITLED[0], width=width).page
-    for name in TITLED:
-        opened(page, (SITE / name).as_uri())
+    for name in TITLED:  # each title in the place of that of the first page
+        title = soup_of(name).select_one(".bd-article h1").decode_contents()
+        page.evaluate("html => document.querySelector('.bd-article h1').innerHTML = html", title)
         assert page.evaluate(COLON) == [True, True], name
 
 
