@@ -578,6 +578,7 @@ def test_a_phone_shows_code_when_it_is_asked_for(visit):
     page.locator(".code-switch select").select_option("method")
     assert code.is_visible()
     page.reload()
+    settled(page)
     assert code.is_visible()
     assert visit(CHAPTER, width=1280).page.locator(shown).first.is_visible()
 
@@ -627,6 +628,7 @@ def test_pictures_of_the_reader_are_built_one_a_task(browser):
     assert page.evaluate("built") == [1] * labs
     page.goto((SITE / "labs.html").as_uri() + "#~i2.seed=2")
     page.reload()
+    settled(page)
     assert page.locator(".interactive[data-ready]").count() == labs
     page.close()
 
