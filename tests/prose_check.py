@@ -56,6 +56,7 @@ REFUSED = {
     r"holds?": "contains, has, is supported by, is valid, exists",
     r"held the (?:truth|true)": "contained the true value",
     r"stands?": "is, occurs, is listed, represents, is based on",
+    r"beside (?:ours|the published|the review|each other)": "compared with, side by side",
     r"(?:goes|go) (?:together )?with": "is associated with, needs, cannot be combined with",
     r"changes? sides?|other side of the (?:line|level)": "crosses the threshold",
     r"no news": "adds nothing",
@@ -102,6 +103,7 @@ REFUSED = {
 #: What docstrings, which the reference prints, say in no better English -> what to write. Words of
 #: programming ("a frame that holds columns") are at home there.
 REFUSED_IN_DOCSTRINGS = {
+    r"beside (?:ours|the published|the review|each other)": "compared with, side by side",
     r"(?:intervals?|limits|likelihood) (?:therefore )?holds?(?! fixed)": "contains",
     r"holds? (?:the true|at least|for all (?:causes|cells))": "contains, is valid for",
     r"JSON can hold|Table that holds": "can represent, table with",

@@ -387,7 +387,7 @@ def load_related_reviews() -> pd.DataFrame:
 
 
 def load_context(name: Context) -> pd.DataFrame:
-    """Load one table of facts that stand beside those of the review.
+    """Load one table of facts in addition to those of the review.
 
     Parameters
     ----------

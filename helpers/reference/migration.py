@@ -82,7 +82,7 @@ class Migration:
 
 
 def read_migration(path: str | Path | None = None) -> Migration:
-    """Read the calls, run ours and set the results beside those of R.
+    """Read the calls, run ours and compare the results with those of R.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def subgroup_rows_table(rows: pd.DataFrame) -> Table:
 
 
 def subgroup_tests_table(tests: pd.DataFrame) -> Table:
-    """Print the tests between groups beside each other.
+    """Print the tests between groups side by side.
 
     Parameters
     ----------

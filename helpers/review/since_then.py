@@ -188,7 +188,7 @@ def forecast_for(
 
 @dataclass(frozen=True, slots=True)
 class ForecastCheck:
-    """One later report beside one forecast.
+    """One later report and one forecast.
 
     `new` tells whether it is of another study than those of the 2024 table. Through a registry the
     two may share patients all the same.
@@ -286,7 +286,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def checks_frame(checks: Iterable[ForecastCheck] | None = None) -> pd.DataFrame:
-    """Give the comparison as a table: one row per report, both methods beside each other."""
+    """Give the comparison as a table: one row per report, both methods side by side."""
     rows: dict[str, dict[str, Any]] = {}
     for one in check_forecasts() if checks is None else checks:
         row = rows.setdefault(

@@ -1,7 +1,7 @@
 """The tables of this review: the toolkit's, with its words, and those of its evidence.
 
-What is known beside the cohorts (studies, methods of the review, later reports) prints one table of
-``data/`` in words, with links to what was seen. Rows become cards on a narrow screen, and long
+What is known besides the cohorts (studies, methods of the review, later reports) prints one table
+of ``data/`` in words, with links to what was seen. Rows become cards on a narrow screen, and long
 tables have a field that filters their rows.
 """
 
@@ -61,7 +61,7 @@ def _linked(one: dict[str, Any]) -> str:
 def evidence_as_of(*frames: pd.DataFrame) -> str:
     """Print the last day on which a fact of these tables (column ``looked_up``) was looked up.
 
-    Without a table, of all tables beside the review that have the column.
+    Without a table, of all tables other than those of the review that have the column.
 
     >>> from helpers import load_context
     >>> evidence_as_of(load_context("rules_since_2024")).replace(chr(0xA0), " ")

@@ -56,7 +56,7 @@ def test_the_recommended_way_is_the_better_one_in_the_simulation(options):
     assert options["model", "The studies are known to share one true value"].numbers["common"] < 0.6
     effects = options["interval", "Effects with standard errors"].numbers
     assert effects["max1_low"] > effects["kh_low"] > effects["wald_low"]
-    new = options["prediction", "Always, beside the mean"].numbers
+    new = options["prediction", "Always, in addition to the mean"].numbers
     assert new["normal"] < new["five"] < 0.95
     spread = options["heterogeneity", "GLMM"].numbers
     assert abs(spread["profile"] - 0.95) < abs(spread["q"] - 0.95)

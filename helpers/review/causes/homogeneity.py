@@ -211,7 +211,7 @@ _TABLES: dict[str, tuple[str, tuple[str, ...] | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class ChiSquaredCheck:
-    """One printed test beside ours."""
+    """One printed test and ours."""
 
     subset: str  # What was compared, in the words of ``load_published("tests")``
     test: HomogeneityTest  # Ours

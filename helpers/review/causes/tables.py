@@ -20,7 +20,7 @@ def _limits(ci: Interval, factor: int = 100, digits: int = 1) -> str:
 
 
 def chi_squared_table(checks: Iterable[ChiSquaredCheck]) -> Table:
-    """Print the published chi-squared tests beside ours and the p-values of random tables.
+    """Print the published chi-squared tests, ours, and the p-values of random tables.
 
     Examples
     --------

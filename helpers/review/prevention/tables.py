@@ -248,7 +248,7 @@ def pathogen_table(context: pd.DataFrame) -> Table:
 
 
 def syntheses_table(context: pd.DataFrame, ours: Mapping[str, str]) -> Table:
-    """Print other syntheses and a registry beside what this evidence gives.
+    """Print other syntheses and a registry, with what this evidence gives.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def syntheses_table(context: pd.DataFrame, ours: Mapping[str, str]) -> Table:
 
     return of_rows(
         _rows(shown),
-        "Other syntheses and a registry, beside this evidence",
+        "Other syntheses and a registry, compared with this evidence",
         {
             "Work": "work",
             "In whom": population,

@@ -1,4 +1,4 @@
-"""Every published number beside ours: what agrees, to how many digits, and why not all."""
+"""Every published number and ours: what agrees, to how many digits, and why not all."""
 
 from .numbers import Reproduction, reproduction
 from .status import STATUSES, Comparison, UnexplainedError, compare

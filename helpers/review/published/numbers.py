@@ -49,7 +49,7 @@ _INFERRED = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reproduction(Shown):
-    """All published numbers beside ours."""
+    """All published numbers and ours."""
 
     comparisons: tuple[Comparison, ...]  # One a number, in published order
 

@@ -1,4 +1,4 @@
-"""One published number beside ours, and what to call the difference.
+"""One published number and ours, and what to call the difference.
 
 A printed number has so many decimals; ours is *identical as printed* when it rounds to the same
 text. Numbers that a program wrote with all the digits it has hold more digits than its own
@@ -45,7 +45,7 @@ class UnexplainedError(MetaAnalysisError):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One published number beside ours."""
+    """One published number and ours."""
 
     source: str  # Published table that holds it ("pooled", "regressions", …)
     #: What it is; together with the source they name it once
@@ -82,7 +82,7 @@ def compare(
     reason: str = "",
     by_construction: bool = False,
 ) -> Comparison:
-    """Set a published number beside ours.
+    """Compare a published number with ours.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def compare(
 def beside(
     source: Source, recompute: Callable[[Mapping[str, Any]], Mapping[str, float | None]]
 ) -> list[dict[str, Any]]:
-    """Put each printed number of a published table beside ours.
+    """Compare each printed number of a published table with ours.
 
     `recompute` gives our numbers of a row by column, none where there are none. Each number has the
     columns of `NAMES`, `quantity`, `ours`, `published`, `printed` (text) and `line`, its row.

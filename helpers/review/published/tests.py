@@ -136,7 +136,7 @@ def recomputed_tests(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def egger_comparison(cohorts: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Put the published Egger tests beside ours, one row per test.
+    """Compare the published Egger tests with ours, one row per test.
 
     Parameters
     ----------

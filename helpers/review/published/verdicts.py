@@ -150,13 +150,13 @@ def _product_p(fit: RegressionResult) -> float:
 
 
 def _independence_checks(model: str) -> list[Check]:
-    """Put to the test whether the product matters beside the other factors."""
+    """Test whether the product matters when the other factors are in the model."""
     fit = published_regression(model)
     drawn = published_permutation(model)
     binomial = published_regression(model, model="glmm", ci_method="wald")
     corrected = published_regression(model, apply_corrections(load_cohorts()).data)
     return [
-        _below("Product matters beside the other factors (published model)", _product_p(fit)),
+        _below("Product matters with the other factors in the model (published)", _product_p(fit)),
         _below("The model as a whole explains something (omnibus test)", fit.omnibus.p),
         _below("Product matters by permutation", drawn.term_p["product"]),
         _below("Product matters in a binomial model", _product_p(binomial)),

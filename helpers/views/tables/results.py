@@ -1,4 +1,4 @@
-"""Tables of results: pooled estimates, and our values beside published ones."""
+"""Tables of results: pooled estimates, and our values compared with published ones."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def _methods(fits: Iterable[Any]) -> list[str]:
 
 
 def comparison_table(
-    frame: pd.DataFrame, caption: str = "Ours beside the published values", *, digits: int = 5
+    frame: pd.DataFrame, caption: str = "Comparison with the published values", *, digits: int = 5
 ) -> Table:
-    """Print our values beside published ones and count the digits that agree.
+    """Compare our values with published ones and count the digits that agree.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def comparison_table(
     ...     {"quantity": ["estimate"], "ours": [0.0682211], "published": [0.0682210]}
     ... )
     >>> print(comparison_table(frame))
-    Ours beside the published values
+    Comparison with the published values
     Quantity     Ours Published Digits that agree
     estimate 0.068221  0.068221                 5
     """
