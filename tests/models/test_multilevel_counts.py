@@ -14,7 +14,7 @@ from scipy import integrate, optimize, special, stats
 from helpers.engine.counts import nested
 from helpers.engine.counts.fit import fit_glmm
 from helpers.engine.counts.kernel import gauss_hermite
-from helpers.engine.counts.nested import NestedCounts, fit_nested_counts
+from helpers.engine.counts.nested import NestedCounts, _distinct, fit_nested_counts
 from helpers.engine.counts.studies import prepare
 from helpers.engine.counts.variation import NormalVariation
 from helpers.errors import MetaAnalysisError, UnsupportedError
@@ -428,3 +428,12 @@ def test_weights_are_those_of_the_inverse_covariance(options: dict[str, Any]) ->
     np.testing.assert_allclose(fit.weights, 100 * share / share.sum(), rtol=1e-9)
     assert fit.studies["weight"].tolist() == pytest.approx(fit.weights)
     assert fit.cumulative("events")["k"].iloc[-1] == 12
+
+
+def test_maxima_are_counted_for_each_row_and_once() -> None:
+    variances = np.array([[0.1, 0.2], [0.5, 0.0], [0.1, 0.2 + 1e-8], [0.3, 0.3], [0.1, 0.21]])
+    owner = np.array([0, 0, 0, 1, 0])
+    assert _distinct(owner, variances, 3).tolist() == [3, 1, 0]
+    events, n = [3, 5, 9, 14, 2, 6], [60, 80, 70, 90, 50, 75]
+    fit = pool_multilevel(events=events, n=n, cluster=list("aabbcc"), model="glmm")
+    assert fit.maxima == 1
