@@ -17,8 +17,7 @@ from typing import Any
 
 from docutils import nodes
 from light_pictures import slender
-
-from helpers.views.tables import as_cards, named_cells
+from page_tables import TAG, cards, minus_signs, one_head
 
 FOREIGN = ("thebe", "require.js", "html-manager", "mathjax")
 # what the theme and its extensions write, and what WCAG asks for
@@ -80,16 +79,6 @@ _TABLE_CLASS = re.compile(r' class="(gt_[^"]*)"')
 _INLINE_MATH = re.compile(
     r'([(\[“]*)(<math [^>]*display="inline"(?:(?!</math>).)*</math>)([,.;:?!)\]”’]*)', re.DOTALL
 )
-# a table of pandas, and a negative number in it
-_FRAME = re.compile(r'<table[^>]* class="dataframe.*?</table>', re.DOTALL)
-_NEGATIVE = re.compile(r"(?<=>)-(?=\d[\d.,e+-]*%?</t[dh]>)")
-# the two rows of headings that pandas writes where the names of rows have a heading of their own
-_HEADS = re.compile(
-    r"(<thead>\s*<tr[^>]*>\s*)<t[dh]>(?P<first>[^<]*)</t[dh]>(?P<rest>(?:(?!</?tr).)*</tr>)\s*"
-    r"<tr[^>]*>\s*<th>(?P<name>[^<]*)</th>\s*(?:<t[dh]></t[dh]>\s*)+</tr>",
-    re.DOTALL,
-)
-_NOTHING = re.compile(r"<td([^>]*)>(?=\s*(?:<p>\s*</p>\s*)?</td>)")
 # a blank at an end of a link, which its line would underline
 _LEADING = re.compile(r"(<a\b[^>]*>)(\s+)(?=[^\s<])")
 # the words of a title up to its colon, and those after it with the link to the page's top
@@ -134,13 +123,7 @@ _PLACE = re.compile(
     re.DOTALL,
 )
 _GRID = re.compile(r'(<div class="gallery-grid docutils">.*?)(</div>)', re.DOTALL)
-_TABLE = re.compile(
-    r'<table(?: border="1")? class="((?:menu )?table|dataframe)"(.*?)</table>', re.DOTALL
-)
-_ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
-_CELL = re.compile(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", re.DOTALL)
 FINDING = re.compile(r"(.+?[.!?])(?=\s+[A-Z±“]|$)", re.DOTALL)
-_TAG = re.compile(r"(<[^>]*>)")
 _APART = re.compile(r"<(/?)(?:svg|pre|code|script|style|textarea|select|option)\b(?![^>]*/>)")
 # a sign and the number after it, which no line should part from what they say: p = 0.04
 _EQUALS = re.compile(r"(?<=[\w²)]) ([=<>]|&[lg]t;) (?=[\d\N{MINUS SIGN}])")
@@ -208,7 +191,7 @@ def unbroken(body: str) -> str:
     >>> unbroken("after axi-cel, a p-value")
     'after <span class="unbroken">axi-cel</span>, a <span class="unbroken">p-value</span>'
     """
-    parts, depth = _TAG.split(body), 0
+    parts, depth = TAG.split(body), 0
     for i, part in enumerate(parts):
         if i % 2:
             if apart := _APART.match(part):
@@ -236,35 +219,6 @@ def stops(body: str) -> str:
     return _INLINE_MATH.sub(kept, body)
 
 
-def minus_signs(body: str) -> str:
-    """Print a negative number of a table of pandas with a minus, as the book's tables have it.
-
-    Examples
-    --------
-    >>> minus_signs('<table class="dataframe"><td>-2.766</td><td>2024-11</td></table>')
-    '<table class="dataframe"><td>\N{MINUS SIGN}2.766</td><td>2024-11</td></table>'
-    """
-    return _FRAME.sub(lambda table: _NEGATIVE.sub("\N{MINUS SIGN}", table[0]), body)
-
-
-def one_head(body: str) -> str:
-    """Write the heading of the names of rows in line with those of the columns.
-
-    Examples
-    --------
-    >>> rows = "<tr><th></th><th>I2</th></tr><tr><th>times</th><th></th></tr>"
-    >>> one_head(f"<thead>{rows}</thead>")
-    '<thead><tr><th>times</th><th>I2</th></tr></thead>'
-    """
-
-    def merged(found: re.Match[str]) -> str:
-        if found["first"] not in ("", found["name"]):
-            return found[0]
-        return f"{found[1]}<th>{found['name']}</th>{found['rest']}"
-
-    return _HEADS.sub(merged, body)
-
-
 def signatures(body: str) -> str:
     r"""Write the lines of a long signature as lines: a list needs terms, and these have none.
 
@@ -290,36 +244,6 @@ def plain_code(body: str) -> str:
     '<div class="highlight"><pre>n = <span class="kc">None</span></pre></div>'
     """
     return _CODE.sub(lambda code: _PLAIN.sub(r"\1", code[0]), body)
-
-
-def cards(body: str) -> str:
-    """Let rows of tables of Markdown and pandas be cards where they do not fit, as `tables.table`.
-
-    Two columns of Markdown wrap, and stay a table, as do cells over several rows or columns.
-
-    Examples
-    --------
-    >>> head = "".join(f'<th class="head"><p>{name}</p></th>' for name in "ABC")
-    >>> cells = f"<td>a</td><td>b</td><td>{'long ' * 9}</td>"
-    >>> made = cards(f'<table class="table"><tr>{head}</tr><tr>{cells}</tr></table>')
-    >>> made.partition(">")[0]
-    '<table class="table table-cards" style="--c2: &quot;B&quot;; --c3: &quot;C&quot;"'
-    """
-
-    def labelled(match: re.Match[str]) -> str:
-        rows = [
-            [unescape(_TAG.sub("", cell)).strip() for cell in _CELL.findall(row)]
-            for row in _ROW.findall(match[2])
-        ]
-        names, *cells = rows
-        if len(names) < 3 or "span=" in match[2] or not as_cards(names, zip(*cells, strict=True)):
-            return match[0]
-        counted = all(row[0].isdecimal() for row in cells if row[0])  # what pandas counts from 0
-        kind = f"{match[1]} table-cards{' table-counted' if not names[0] and counted else ''}"
-        told = _NOTHING.sub(r"<td\1 data-none>", match[2])
-        return f'<table class="{kind}"{named_cells(names[1:])}{told}</table>'
-
-    return _TABLE.sub(labelled, body)
 
 
 def distinct(body: str) -> str:

@@ -42,6 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import Array
+from ..engine.cost import announce
 from ..engine.counts.common import family_of, included_counts, is_one_sided
 from ..engine.counts.fit import fit_glmm
 from ..engine.counts.inference import heterogeneity_tests
@@ -50,6 +51,8 @@ from ..engine.counts.studies import log_saturated
 from ..engine.counts.weights import fitted_chunks, information_weights
 from ..engine.distributions import chi2_sf
 from ..engine.effects import get_measure
+from ..engine.json_values import picked
+from ..engine.model.fits import Selections
 from ..engine.normal.inverse_variance import fit_inverse_variance
 from ..engine.options import Options
 from ..engine.shown import Shown
@@ -161,6 +164,45 @@ def fit_groups(
     if group_tau2 == "common":
         return _fit_common(studies, members, options)
     return {lv: _fit_group(studies.take(rows), options[lv]) for lv, rows in members.items()}
+
+
+def fit_selections(
+    studies: StudyData,
+    members: dict[str, Any],
+    options: Mapping[str, Options],
+    group_tau2: GroupTau2,
+    selections: Selections,
+    missing: str,
+) -> Iterator[dict[str, Any]]:
+    """Compare the groups among each selection of the studies, a row of a table for each.
+
+    `missing` says how a group is without a study ("left", "yet").
+    """
+    counts = all(one.method == "likelihood" for one in options.values())
+    kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
+    announce(kind, len(selections), studies.k)
+    for selected in selections[:]:
+        keep = studies.included.copy()
+        keep[studies.included] = selected
+        some = studies.only(keep, "not in this selection")
+        there = {level: at for level, at in members.items() if keep[at].any()}
+        gone = [level for level in members if level not in there]
+        note = f"no study is {missing} in {', '.join(gone)}" if gone else ""
+        row: dict[str, Any] = {"k": some.k, "statistic": np.nan, "df": 0, "p": np.nan}
+        fits: dict[str, PoolResult] = {}
+        try:
+            fits = fit_groups(some, there, options, group_tau2)
+        except MetaAnalysisError as error:  # these do not tell the groups apart
+            note = str(error)
+        else:
+            test = wald_test(list(fits.values()), joint=group_tau2 == "common")
+            row |= picked(test, "statistic df p")
+        for level in members:
+            one = fits.get(level)
+            found = (np.nan,) * 3 if one is None else (one.estimate, *one.ci)
+            names = (f"{name}({level})" for name in ("estimate", "ci_lower", "ci_upper"))
+            row |= dict(zip(names, found, strict=True))
+        yield row | {"note": note}
 
 
 def _fit_group(studies: StudyData, options: Options) -> PoolResult:

@@ -11,7 +11,6 @@ import numpy as np
 
 from .. import printing
 from ..door import pd
-from ..engine.cost import announce
 from ..engine.json_values import picked, plain
 from ..engine.model import Progress
 from ..engine.model.fits import Selections, first_ones
@@ -19,13 +18,13 @@ from ..engine.model.units import units_of
 from ..engine.options import FEW_IN_GROUP, Options
 from ..engine.shown import Row, Shown, estimate_row, number, p_text
 from ..engine.summaries import Caution
-from ..errors import MetaAnalysisError
 from .result import PoolResult
 from .subgroup_fits import (
     BetweenTest,
     GroupTau2,
     LikelihoodRatioTest,
     fit_groups,
+    fit_selections,
     likelihood_ratio_test,
     wald_test,
 )
@@ -233,42 +232,16 @@ class SubgroupResult(Shown):
         self, selections: Selections, index: pd.Index[Any], missing: str
     ) -> pd.DataFrame:
         """Compare the groups again among some of the studies, a row for each selection."""
-        overall, studies = self.overall, self.overall.data
-        members = self._members()
         # The interval stays that of the group, whatever the number of studies.
-        asked = _asked(overall)
+        asked = _asked(self.overall)
         options = {
             level: asked
             if fit.one_sided
             else replace(asked, ci_method=fit.ci_method, ci_named=True)
             for level, fit in self.groups.items()
         }
-        counts = overall.options.method == "likelihood"
-        kind = "groups of counts, one by one" if counts else "groups of effects, one by one"
-        announce(kind, len(selections), overall.k)
-        rows = []
-        for selected in selections[:]:
-            keep = studies.included.copy()
-            keep[studies.included] = selected
-            some = studies.only(keep, "not in this selection")
-            there = {level: at for level, at in members.items() if keep[at].any()}
-            gone = [level for level in members if level not in there]
-            note = f"no study is {missing} in {', '.join(gone)}" if gone else ""
-            row: dict[str, Any] = {"k": some.k, "statistic": np.nan, "df": 0, "p": np.nan}
-            fits: dict[str, PoolResult] = {}
-            try:
-                fits = fit_groups(some, there, options, self.group_tau2)
-            except MetaAnalysisError as error:  # these do not tell the groups apart
-                note = str(error)
-            else:
-                test = wald_test(list(fits.values()), joint=self.group_tau2 == "common")
-                row |= picked(test, "statistic df p")
-            for level in members:
-                one = fits.get(level)
-                found = (np.nan,) * 3 if one is None else (one.estimate, *one.ci)
-                names = (f"{name}({level})" for name in ("estimate", "ci_lower", "ci_upper"))
-                row |= dict(zip(names, found, strict=True))
-            rows.append(row | {"note": note})
+        studies, members = self.overall.data, self._members()
+        rows = fit_selections(studies, members, options, self.group_tau2, selections, missing)
         return pd.DataFrame(rows, index=index)
 
     def influence(self, by: Any = None) -> InfluenceResult:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference_values import Agreement, counts, load
+from reference_values import DIAGNOSTICS, Agreement, counts, load
 
 from helpers.engine.aftercare import baujat, cumulative, gosh, influence, leave_one_out
 from helpers.engine.aftercare.sign_flips import permutation_test
@@ -31,17 +31,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "REML_knha": {"ci_method": "knapp-hartung"},
     "EE": {"model": "common"},
     "DL": {"tau2_method": "DL", "ci_method": "wald"},
-}
-DIAGNOSTICS = {
-    "rstudent": "rstudent",
-    "dffits": "dffits",
-    "cook.d": "cook_d",
-    "cov.r": "cov_ratio",
-    "tau2.del": "tau2_deleted",
-    "QE.del": "Q_deleted",
-    "hat": "leverage",
-    "weight": "weight",
-    "flagged": "flagged",
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from densities import log_likelihood, signed_root
-from reference_values import COLUMNS, Agreement, by_inverse_variance, load, study_table
+from reference_values import COLUMNS, DIAGNOSTICS, Agreement, by_inverse_variance, load, study_table
 from scipy import special, stats
 
 from helpers import aftercare, meta_regression, pool
@@ -16,17 +16,6 @@ from helpers.errors import UnsupportedError
 from helpers.models.regression_result import RegressionResult
 
 CI_METHODS = {"z": "wald", "knha": "knapp-hartung", "adhoc": "knapp-hartung-max1"}
-DIAGNOSTICS = {
-    "rstudent": "rstudent",
-    "dffits": "dffits",
-    "cook.d": "cook_d",
-    "cov.r": "cov_ratio",
-    "tau2.del": "tau2_deleted",
-    "QE.del": "Q_deleted",
-    "hat": "leverage",
-    "weight": "weight",
-    "flagged": "flagged",
-}
 TABLE = pd.DataFrame(
     {
         "study": [f"S{i}" for i in range(12)],

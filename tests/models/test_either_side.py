@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -146,9 +147,7 @@ def test_a_result_shows(call: Callable[[], Any], words: str) -> None:
 
 @pytest.mark.parametrize(("call", "words"), METHODS)
 def test_a_method_is_told(call: Callable[[], Any], words: str) -> None:
-    told = pytest.raises(AssertionError, match=words)
-    with told:
-        raise AssertionError(str(call().methods()))
+    assert re.search(words, str(call().methods()))
 
 
 @pytest.mark.parametrize(("call", "words"), REFUSED)

@@ -66,6 +66,18 @@ def load(name: str = PATH.name) -> dict[str, Any]:
 
 #: Columns of `study_table`, as the calls of this project name them.
 COLUMNS = {"events": "deaths", "n": "Patient_number", "study": "Study_Name"}
+#: R's name of a deletion diagnostic -> our column.
+DIAGNOSTICS = {
+    "rstudent": "rstudent",
+    "dffits": "dffits",
+    "cook.d": "cook_d",
+    "cov.r": "cov_ratio",
+    "tau2.del": "tau2_deleted",
+    "QE.del": "Q_deleted",
+    "hat": "leverage",
+    "weight": "weight",
+    "flagged": "flagged",
+}
 
 
 @cache
