@@ -65,7 +65,7 @@ def causes_dots(
             lines.append(_line(head, group, share))
             counts.append(_counts(head, group, table))
     frame = _framed(lines, "causes_dots")
-    quantity = "Share of infection among known causes"
+    quantity = "Share of infection among deaths with a known cause"
     ax = estimates(frame, quantity=quantity, colour=style.ACCENT, ax=ax, width=width)
     largest = all(
         ties.largest(table.counts[row]) == table.causes.index("infection")
